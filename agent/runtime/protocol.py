@@ -1,0 +1,193 @@
+"""What the agent asks of a container engine, in our words: a dozen verbs, a Docker driver, a fake. One contract suite.
+
+Each call may be repeated: twice is once. Each raises `Unavailable` if the engine does not answer in time, never an
+exception of its library. What runs is matched by pod UID and container name, read back from labels: the agent keeps
+no state of its own that matters.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+SANDBOX = "POD"  # The container name of a pod's sandbox, as dockershim named it.
+
+
+class Phase(StrEnum):
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Mount(NamedTuple):
+    """A bind mount: a path of the host at a path in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Zero: not set. Memory limits never allow swap."""
+
+    memory_bytes: int = 0
+    cpu_nano: int = 0
+    cpu_shares: int = 2
+    pids_max: int = 4096
+    oom_score_adj: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    user: str = ""  # "uid:gid", "uid" or '': the image's.
+    groups: tuple[str, ...] = ()
+    privileged: bool = False
+    read_only_root: bool = False
+    no_new_privileges: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    seccomp: str = ""  # '': the engine's default; `unconfined`; or a profile's JSON text.
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """The pod's network and IPC namespaces, held by a pause container on Docker network `none`."""
+
+    pod_uid: str
+    pod_name: str
+    pod_namespace: str
+    hostname: str
+    host_network: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)  # More labels to carry, such as the address.
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """An app or init container, joined to its pod's sandbox. `attempt` counts its restarts from 0."""
+
+    pod_uid: str
+    pod_name: str
+    pod_namespace: str
+    container: str
+    attempt: int
+    image: str
+    command: tuple[str, ...] = ()  # Replaces ENTRYPOINT and drops the image's CMD.
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    security: Security = Security()
+    tty: bool = False
+    stdin: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ContainerState(NamedTuple):
+    """One of our containers, by its labels. A sandbox has container == SANDBOX."""
+
+    id: str
+    pod_uid: str
+    pod_name: str
+    pod_namespace: str
+    container: str
+    attempt: int
+    phase: Phase
+    pid: int  # 0 unless running.
+    image: str
+    image_id: str
+    exit_code: int
+    oom_killed: bool
+    error: str  # The engine's own words when a start failed.
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    labels: Mapping[str, str]
+
+
+class ImageState(NamedTuple):
+    """`id` is sha256:…; `user` as in the image's configuration."""
+
+    id: str
+    user: str
+    digests: tuple[str, ...]
+
+
+class EngineInfo(NamedTuple):
+    name: str  # docker
+    version: str
+    api_version: str
+    operating_system: str
+    kernel_version: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+
+
+class ExecResult(NamedTuple):
+    exit_code: int
+    output: bytes
+
+
+class RuntimeEvent(NamedTuple):
+    """A hint that a container of this pod changed; the list is the truth."""
+
+    pod_uid: str
+    action: str  # start, die, oom, destroy, …
+
+
+class Runtime(Protocol):
+    async def info(self) -> EngineInfo: ...
+
+    async def states(self) -> list[ContainerState]:
+        """All containers of this cluster, by label, running or not. One filtered list, details of changed ones only."""
+        ...
+
+    async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
+        """Running when it returns."""
+        ...
+
+    async def ensure_container(self, spec: ContainerSpec) -> str:
+        """Created, not started; the id. An existing container of the same pod, name and attempt is taken as it is.
+        Raises NotFound if the image is not there, Invalid if the engine refuses the specification."""
+        ...
+
+    async def start(self, container_id: str) -> None: ...
+
+    async def stop(self, container_id: str, *, grace_seconds: float) -> None:
+        """SIGTERM (or the image's STOPSIGNAL), then SIGKILL after the grace. Returns when it has ended."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Killed if need be; absent is fine."""
+        ...
+
+    async def image(self, reference: str) -> ImageState | None:
+        """The local image, None if absent."""
+        ...
+
+    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
+        """`auth`: username and password for its registry. Raises NotFound or Unavailable with the registry's words."""
+        ...
+
+    async def exec(self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float) -> ExecResult: ...
+
+    def logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool,
+        tail_lines: int | None,
+        since: datetime | None,
+        timestamps: bool,
+    ) -> AsyncIterator[bytes]:
+        """stdout and stderr in order, in chunks of any size."""
+        ...
+
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Ends with Unavailable when the engine goes; deaths meanwhile are never replayed: reconnect, then list."""
+        ...
+
+    async def close(self) -> None: ...

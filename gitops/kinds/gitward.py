@@ -1,0 +1,85 @@
+"""gitward.io: the kinds of our own. `GitSource` is a followed repository; `Declared` is what git states of one object.
+
+Sync writes both; apply and people read them. A declared record lies in the store beside the live objects, under the
+group `declared.gitward.io` and the kind `Deployment.apps` (core: `Pod`), and is not served by the API.
+"""
+
+from typing import Final, Literal, NotRequired, TypedDict
+
+from gitops.kinds.keys import Key
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject
+
+DECLARED_GROUP: Final = "declared.gitward.io"
+MANAGER: Final = "gitward"  # The field manager of everything that git states.
+
+
+class Claim(TypedDict):
+    """One app's statement of an object. Sync never deletes a record: it marks a claim `withdrawn` or `held`."""
+
+    source: str
+    app: str
+    commit: str  # The commit in which this statement last changed.
+    file: str
+    line: int
+    state: Literal["declared", "withdrawn", "held"]
+    object: KubeObject  # As stated, not defaulted; `metadata.namespace` filled in. Leaves from encrypted files: Sensitive.
+
+
+class DeclaredStatus(TypedDict):
+    """Written by apply. The first claim is live when `applied` equals its commit and there is no `problem`."""
+
+    applied: NotRequired[str]
+    problem: NotRequired[str]  # Why it cannot be applied; starts with `file:line:`.
+    waiting: NotRequired[str]  # What it waits for (a namespace, an unknown kind); not an error.
+
+
+class Declared(KubeObject):
+    claims: list[Claim]  # The first wins; later ones wait, naming the first.
+    status: NotRequired[DeclaredStatus]
+
+
+class GitSourceSpec(TypedDict):
+    url: str  # Without credentials: those lie in files of the operator.
+    branch: NotRequired[str]  # Absent: the remote's HEAD.
+    path: NotRequired[str]
+    intervalSeconds: NotRequired[float]
+
+
+class CommitState(TypedDict):
+    """Full commit ids. `fetched`: seen; `declared`: its objects are stated; `live`: all of them are applied."""
+
+    fetched: NotRequired[str]
+    declared: NotRequired[str]
+    live: NotRequired[str]
+
+
+class GitSourceStatus(TypedDict):
+    commit: NotRequired[CommitState]
+    problems: NotRequired[list[str]]  # Lines that start with `file:line:`; they hold the whole commit back.
+    warnings: NotRequired[list[str]]
+    held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
+    lastLook: NotRequired[str]
+    ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.
+
+
+class GitSource(KubeObject):
+    spec: GitSourceSpec
+    status: NotRequired[GitSourceStatus]
+
+
+GIT_SOURCE: Final[Kind[GitSource]] = Kind(
+    "gitward.io/v1alpha1", "GitSource", "gitsources", namespaced=False, subresources=("status",), shape=GitSource
+)
+DECLARED: Final[Kind[Declared]] = Kind(f"{DECLARED_GROUP}/v1", "Declared", "declared", shape=Declared)  # For Reader.get.
+
+
+def declared_key(key: Key) -> Key:
+    """Where the record about `key` lies: (apps, Deployment, shop, web) -> (declared.gitward.io, Deployment.apps, shop, web)."""
+    return Key(DECLARED_GROUP, f"{key.kind}.{key.group}" if key.group else key.kind, key.namespace, key.name)
+
+
+def live_key(key: Key) -> Key:
+    """The inverse of `declared_key`. Kinds hold no dot, so the first dot parts kind and group."""
+    kind, _, group = key.kind.partition(".")
+    return Key(group, kind, key.namespace, key.name)

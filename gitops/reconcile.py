@@ -1,0 +1,124 @@
+"""The vocabulary of the core: what a controller may ask (`Reader`), what it answers (`Writes`), how it is woken (`Trigger`).
+
+Everything that implements a `reconcile` is pure: no I/O, no clock, no randomness; `now`, ids and the view are arguments.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, Protocol
+
+from gitops.kinds.keys import Key
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject, T
+from gitops.kinds.selectors import LabelSelector
+
+
+class Reader(Protocol):
+    """The store at one revision. Every answer is read-only and shared; objects carry their resourceVersion.
+
+    It has no coroutine: a reconcile is synchronous, so the live view is a snapshot for it.
+    """
+
+    @property
+    def revision(self) -> int: ...
+
+    def get(self, kind: Kind[T], key: Key) -> T | None:
+        """The object at `key` (which alone decides; `kind` gives the type), None if there is none."""
+        ...
+
+    def object(self, key: Key) -> KubeObject | None:
+        """As `get`, where the kind is not known beforehand."""
+        ...
+
+    def list(self, kind: Kind[T], namespace: str | None = None) -> Iterator[T]:
+        """In key order. `namespace=None`: all namespaces."""
+        ...
+
+    def list_group(self, group: str) -> Iterator[KubeObject]:
+        """Every object of every kind of an API group (the declared records, for instance), in key order."""
+        ...
+
+    def list_namespace(self, namespace: str) -> Iterator[KubeObject]:
+        """Every live object in a namespace, declared records left out."""
+        ...
+
+    def owned_by(self, kind: Kind[T], owner_uid: str) -> Iterator[T]:
+        """Those whose controller reference has this uid."""
+        ...
+
+    def dependents(self, owner_uid: str) -> Iterator[KubeObject]:
+        """Objects of any kind with any owner reference of this uid."""
+        ...
+
+    def by_uid(self, uid: str) -> KubeObject | None: ...
+
+    def select(self, kind: Kind[T], namespace: str, selector: LabelSelector | None) -> Iterator[T]:
+        """Those whose labels match. None selects nothing, an empty selector everything."""
+        ...
+
+    def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
+        """Pods with this spec.nodeName."""
+        ...
+
+    def recorded(self, kind: Kind[T], key: Key) -> datetime | None:
+        """When the store recorded the last change of an object: ages are measured from here, never from its own clock."""
+        ...
+
+
+class EventNote(NamedTuple):
+    """An Event to be recorded about an object. The runner gives it name and time and counts repetitions."""
+
+    about: KubeObject
+    type: Literal["Normal", "Warning"]
+    reason: str  # CamelCase, as Kubernetes' own: ScalingReplicaSet, FailedScheduling.
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What a reconcile wants written: one transaction, or none of it.
+
+    The runner adds preconditions: the reconciled object is as the view showed it, and so is each updated or deleted one
+    (by the resourceVersion it carries). Creates and deletes also touch the reconciled object, so two reconciles of one
+    object cannot both act.
+
+    Attributes:
+        create: without uid and resourceVersion; with `generateName` the runner completes the name.
+        update: whole objects, made from those that the view gave.
+        delete: keys; as an API delete does, so pods end gracefully and finalizers are honoured.
+        status: the reconciled object with its new status (or metadata); None: unchanged.
+        after_seconds: when to look again though nothing happened; None: not at all.
+    """
+
+    create: tuple[KubeObject, ...] = ()
+    update: tuple[KubeObject, ...] = ()
+    delete: tuple[Key, ...] = ()
+    status: KubeObject | None = None
+    events: tuple[EventNote, ...] = ()
+    after_seconds: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be written: a settled object gives a false value."""
+        return bool(self.create or self.update or self.delete or self.status or self.events)
+
+
+NOTHING: Final = Writes()
+
+
+class Trigger(NamedTuple):
+    """`keys` names the objects to reconcile when an object of `group`/`kind` changes (kind None: any of the group;
+    group None: any at all). Pure; asked for the object before and after the change, so a lost owner or label hears of it."""
+
+    group: str | None
+    kind: str | None
+    keys: Callable[[Reader, KubeObject], Iterable[Key]]
+
+
+class Controller(NamedTuple):
+    """A name, a pure reconcile, and what wakes it. `resync` lists every key for the timer that looks at all."""
+
+    name: str
+    reconcile: Callable[[Reader, Key, datetime], Writes]
+    triggers: tuple[Trigger, ...]
+    resync: Callable[[Reader], Iterable[Key]]

@@ -1,0 +1,148 @@
+"""The state store's contract: a multi-version map of objects with etcd's semantics.
+
+Visible means durable: a transaction is decided on the loop, persisted on one thread, and published on the loop after fsync.
+Backends are imported by module (`store.memory`, `store.sqlite`), only by composition roots and tests.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple, NewType, Protocol
+
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import KubeObject
+from gitops.reconcile import Reader
+from gitops.view import View
+
+Revision = NewType("Revision", int)  # Number of a transaction; strictly increasing; gaps are allowed.
+Position = NewType("Position", int)  # revision << 16 | index in the transaction: the wire's resourceVersion.
+
+ABSENT: Final = Position(0)
+OPS_MAX: Final = 65_535
+
+
+def position(revision: int, index: int = 0xFFFF) -> Position:
+    """The resourceVersion of one write; by default of "everything of that revision", for lists and bookmarks."""
+    return Position(revision << 16 | index)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An object as it shall be, whole; its resourceVersion is ignored and stamped anew.
+
+    Attributes:
+        expect: None: whatever is there; ABSENT: must not exist; else exactly this position.
+        touch: a new revision even if nothing differs; otherwise an equal put writes nothing.
+    """
+
+    obj: KubeObject
+    expect: Position | None = None
+    touch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Removal of a key; deleting what is absent writes nothing unless `expect` says otherwise."""
+
+    key: Key
+    expect: Position | None = None
+
+
+class SourceCommit(NamedTuple):
+    """A commit of a source, recorded with the transaction that declared it."""
+
+    source: str
+    commit: str
+    revision: int = 0  # Filled in by the store.
+    time: datetime | None = None  # Filled in by the store.
+
+
+@dataclass(frozen=True, slots=True)
+class Txn:
+    """One transaction: one op per key, at most OPS_MAX; all preconditions hold and all writes appear, or `Conflict`.
+
+    Attributes:
+        actor: who (a user, `controller/replicaset`, `system:node:n1`); kept with the revision.
+        cause: why (commit id, controller name, request id); kept with the revision.
+        checks: preconditions on objects that are only read.
+        epoch: the leader's fencing number; None: no leader needed (API, agents).
+        patience_ms: may wait that long for company before its fsync (leases: 250).
+    """
+
+    ops: tuple[Put | Delete, ...]
+    actor: str
+    cause: str
+    checks: tuple[tuple[Key, Position], ...] = ()
+    epoch: int | None = None
+    source: SourceCommit | None = None
+    patience_ms: int = 0
+
+
+class Committed(NamedTuple):
+    """The outcome: stamped objects, one per op (None for a delete). Nothing written: the present revision."""
+
+    revision: Revision
+    objects: tuple[KubeObject | None, ...]
+
+
+class Scope(NamedTuple):
+    """What a watch or list concerns. None: any. `field`: ("spec.nodeName", "n1"), the only declared field so far."""
+
+    group: str
+    kind: str
+    namespace: str | None = None
+    name: str | None = None
+    field: tuple[str, str] | None = None
+
+
+class Change(NamedTuple):
+    """One write as watchers see it. Objects are stamped; `before` is None for a create, `after` for a delete."""
+
+    position: Position
+    key: Key
+    before: KubeObject | None
+    after: KubeObject | None
+
+
+class Batch(NamedTuple):
+    """Whole transactions only. No changes: a bookmark ("you have seen everything up to here")."""
+
+    revision: Revision
+    changes: tuple[Change, ...]
+
+
+class Listing(NamedTuple):
+    revision: Revision
+    objects: tuple[KubeObject, ...]
+
+
+class Store(Protocol):
+    """Errors: Conflict, Fenced, Unavailable (nothing happened), Expired, TooLarge."""
+
+    async def commit(self, txn: Txn) -> Committed:
+        """Returns when durable and visible to every reader of this process. Conflict names key, found and expected."""
+        ...
+
+    async def transact(self, build: Callable[[Reader], Txn]) -> Committed:
+        """As commit, with `build` (pure, may run again) given the newest decided state."""
+        ...
+
+    def view(self) -> View:
+        """The live view; only the event loop's thread may touch it."""
+        ...
+
+    def watch(self, scopes: tuple[Scope, ...], after: Position) -> AsyncIterator[Batch]:
+        """Every later change exactly once and in order. `after` below the floor: Expired; in the future: TooLarge.
+        A watcher that falls too far behind is cut with Expired, never silently skipped."""
+        ...
+
+    def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:
+        """Call `published` on the loop for every batch, in order, right after the view has it. Returns the unsubscribe.
+        For the runner, which lives on the same loop; everyone else watches."""
+        ...
+
+    async def commits(self, source: str) -> tuple[SourceCommit, ...]:
+        """Newest first."""
+        ...
+
+    async def close(self) -> None: ...
