@@ -1,0 +1,22 @@
+"""The small async client that agents, the command line and tests share. May import: `gitops.kinds`.
+
+In reading order: `credentials.py` (kubeconfig, TLS), `wire.py` (answers to objects and errors), `client.py` (requests
+and watches), `follow.py` (a list that keeps itself current), `reverse.py` (what the master asks of an agent).
+"""
+
+from gitops.client.client import Client, Event, Found
+from gitops.client.credentials import Credentials, load_kubeconfig
+from gitops.client.follow import follow
+from gitops.client.reverse import Handler, LogRequest, serve_reverse
+
+__all__ = [
+    "Client",
+    "Credentials",
+    "Event",
+    "Found",
+    "Handler",
+    "LogRequest",
+    "follow",
+    "load_kubeconfig",
+    "serve_reverse",
+]
