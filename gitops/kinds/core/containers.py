@@ -1,0 +1,176 @@
+"""The shape of a container in a pod: environment, ports, resources, probes, hooks (core/v1, API reference 1.35).
+
+Required keys are those that are always there after defaulting. What Gitward does not act on yet is not listed, and is
+reported because it is not.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class ConfigMapKeySelector(TypedDict):
+    key: str
+    name: NotRequired[str]
+    optional: NotRequired[bool]
+
+
+class SecretKeySelector(TypedDict):
+    key: str
+    name: NotRequired[str]
+    optional: NotRequired[bool]
+
+
+class ObjectFieldSelector(TypedDict):
+    fieldPath: str
+    apiVersion: NotRequired[str]
+
+
+class ResourceFieldSelector(TypedDict):
+    resource: str  # limits.cpu, requests.memory, …
+    containerName: NotRequired[str]
+    divisor: NotRequired[str]
+
+
+class EnvVarSource(TypedDict):
+    """Exactly one is there."""
+
+    configMapKeyRef: NotRequired[ConfigMapKeySelector]
+    secretKeyRef: NotRequired[SecretKeySelector]
+    fieldRef: NotRequired[ObjectFieldSelector]
+    resourceFieldRef: NotRequired[ResourceFieldSelector]
+
+
+class EnvVar(TypedDict):
+    name: str
+    value: NotRequired[str]
+    valueFrom: NotRequired[EnvVarSource]
+
+
+class ConfigMapEnvSource(TypedDict):
+    name: NotRequired[str]
+    optional: NotRequired[bool]
+
+
+class SecretEnvSource(TypedDict):
+    name: NotRequired[str]
+    optional: NotRequired[bool]
+
+
+class EnvFromSource(TypedDict):
+    prefix: NotRequired[str]
+    configMapRef: NotRequired[ConfigMapEnvSource]
+    secretRef: NotRequired[SecretEnvSource]
+
+
+class ContainerPort(TypedDict):
+    containerPort: int
+    protocol: str  # TCP, UDP or SCTP.
+    name: NotRequired[str]
+    hostPort: NotRequired[int]
+    hostIP: NotRequired[str]
+
+
+class ResourceRequirements(TypedDict):
+    limits: NotRequired[dict[str, str]]
+    requests: NotRequired[dict[str, str]]
+
+
+class ExecAction(TypedDict):
+    command: NotRequired[list[str]]
+
+
+class HTTPHeader(TypedDict):
+    name: str
+    value: str
+
+
+class HTTPGetAction(TypedDict):
+    port: int | str
+    path: str
+    scheme: str
+    host: NotRequired[str]
+    httpHeaders: NotRequired[list[HTTPHeader]]
+
+
+class TCPSocketAction(TypedDict):
+    port: int | str
+    host: NotRequired[str]
+
+
+class SleepAction(TypedDict):
+    seconds: int
+
+
+class Probe(TypedDict):
+    """Exactly one handler is there."""
+
+    timeoutSeconds: int
+    periodSeconds: int
+    successThreshold: int
+    failureThreshold: int
+    initialDelaySeconds: NotRequired[int]
+    terminationGracePeriodSeconds: NotRequired[int]
+    exec: NotRequired[ExecAction]
+    httpGet: NotRequired[HTTPGetAction]
+    tcpSocket: NotRequired[TCPSocketAction]
+
+
+class LifecycleHandler(TypedDict):
+    exec: NotRequired[ExecAction]
+    httpGet: NotRequired[HTTPGetAction]
+    sleep: NotRequired[SleepAction]
+
+
+class Lifecycle(TypedDict):
+    postStart: NotRequired[LifecycleHandler]
+    preStop: NotRequired[LifecycleHandler]
+
+
+class Capabilities(TypedDict):
+    add: NotRequired[list[str]]
+    drop: NotRequired[list[str]]
+
+
+class SecurityContext(TypedDict):
+    """A container's; what it leaves out comes from the pod's."""
+
+    privileged: NotRequired[bool]
+    runAsUser: NotRequired[int]
+    runAsGroup: NotRequired[int]
+    runAsNonRoot: NotRequired[bool]
+    readOnlyRootFilesystem: NotRequired[bool]
+    allowPrivilegeEscalation: NotRequired[bool]
+    capabilities: NotRequired[Capabilities]
+
+
+class VolumeMount(TypedDict):
+    name: str
+    mountPath: str
+    readOnly: NotRequired[bool]
+    subPath: NotRequired[str]
+    subPathExpr: NotRequired[str]
+    mountPropagation: NotRequired[str]
+
+
+class Container(TypedDict):
+    name: str
+    image: str
+    imagePullPolicy: Literal["Always", "IfNotPresent", "Never"]
+    resources: ResourceRequirements
+    terminationMessagePath: str
+    terminationMessagePolicy: str
+    command: NotRequired[list[str]]
+    args: NotRequired[list[str]]
+    workingDir: NotRequired[str]
+    env: NotRequired[list[EnvVar]]
+    envFrom: NotRequired[list[EnvFromSource]]
+    ports: NotRequired[list[ContainerPort]]
+    volumeMounts: NotRequired[list[VolumeMount]]
+    livenessProbe: NotRequired[Probe]
+    readinessProbe: NotRequired[Probe]
+    startupProbe: NotRequired[Probe]
+    lifecycle: NotRequired[Lifecycle]
+    securityContext: NotRequired[SecurityContext]
+    restartPolicy: NotRequired[str]  # `Always` makes an init container a sidecar.
+    stdin: NotRequired[bool]
+    stdinOnce: NotRequired[bool]
+    tty: NotRequired[bool]

@@ -1,0 +1,188 @@
+"""The shape of a pod: its specification, its template and its status (core/v1, API reference 1.35).
+
+Required keys are those that are always there after defaulting; the rest may be absent. The constant `POD` and its rules
+are in `pod.py`.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+from gitops.kinds.core.containers import Container
+from gitops.kinds.core.volumes import Volume
+from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
+
+
+class LocalObjectReference(TypedDict):
+    name: NotRequired[str]
+
+
+class Toleration(TypedDict):
+    key: NotRequired[str]  # Absent or '': with Exists, every taint.
+    operator: NotRequired[str]  # Equal (when absent) or Exists.
+    value: NotRequired[str]
+    effect: NotRequired[str]  # Absent: all effects.
+    tolerationSeconds: NotRequired[int]
+
+
+class Sysctl(TypedDict):
+    name: str
+    value: str
+
+
+class PodSecurityContext(TypedDict):
+    runAsUser: NotRequired[int]
+    runAsGroup: NotRequired[int]
+    runAsNonRoot: NotRequired[bool]
+    fsGroup: NotRequired[int]
+    supplementalGroups: NotRequired[list[int]]
+    sysctls: NotRequired[list[Sysctl]]
+
+
+class HostAlias(TypedDict):
+    ip: str
+    hostnames: NotRequired[list[str]]
+
+
+class PodDNSConfigOption(TypedDict):
+    name: NotRequired[str]
+    value: NotRequired[str]
+
+
+class PodDNSConfig(TypedDict):
+    nameservers: NotRequired[list[str]]
+    searches: NotRequired[list[str]]
+    options: NotRequired[list[PodDNSConfigOption]]
+
+
+class PodSpec(TypedDict):
+    containers: list[Container]
+    restartPolicy: Literal["Always", "OnFailure", "Never"]
+    terminationGracePeriodSeconds: int
+    dnsPolicy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
+    schedulerName: str
+    securityContext: PodSecurityContext
+    enableServiceLinks: bool
+    initContainers: NotRequired[list[Container]]
+    volumes: NotRequired[list[Volume]]
+    nodeName: NotRequired[str]  # Written by the scheduler alone.
+    nodeSelector: NotRequired[dict[str, str]]
+    tolerations: NotRequired[list[Toleration]]
+    hostNetwork: NotRequired[bool]
+    hostPID: NotRequired[bool]
+    hostIPC: NotRequired[bool]
+    shareProcessNamespace: NotRequired[bool]
+    hostname: NotRequired[str]
+    subdomain: NotRequired[str]
+    hostAliases: NotRequired[list[HostAlias]]
+    dnsConfig: NotRequired[PodDNSConfig]
+    imagePullSecrets: NotRequired[list[LocalObjectReference]]
+    serviceAccountName: NotRequired[str]
+    serviceAccount: NotRequired[str]  # The old name; mirrors serviceAccountName.
+    priority: NotRequired[int]
+    preemptionPolicy: NotRequired[str]
+    activeDeadlineSeconds: NotRequired[int]
+
+
+class PodTemplateSpec(TypedDict):
+    metadata: ObjectMeta
+    spec: PodSpec
+
+
+class ContainerStateWaiting(TypedDict):
+    reason: NotRequired[str]
+    message: NotRequired[str]
+
+
+class ContainerStateRunning(TypedDict):
+    startedAt: NotRequired[str]
+
+
+class ContainerStateTerminated(TypedDict):
+    exitCode: int
+    signal: NotRequired[int]
+    reason: NotRequired[str]
+    message: NotRequired[str]
+    startedAt: NotRequired[str]
+    finishedAt: NotRequired[str]
+    containerID: NotRequired[str]
+
+
+class ContainerState(TypedDict):
+    """At most one is there; none means waiting."""
+
+    waiting: NotRequired[ContainerStateWaiting]
+    running: NotRequired[ContainerStateRunning]
+    terminated: NotRequired[ContainerStateTerminated]
+
+
+class ContainerStatus(TypedDict):
+    name: str
+    image: str
+    imageID: str
+    ready: bool
+    restartCount: int
+    started: NotRequired[bool]
+    state: NotRequired[ContainerState]
+    lastState: NotRequired[ContainerState]
+    containerID: NotRequired[str]
+
+
+class PodIP(TypedDict):
+    ip: str
+
+
+class HostIP(TypedDict):
+    ip: str
+
+
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
+
+
+class PodStatus(TypedDict):
+    phase: NotRequired[PodPhase]
+    conditions: NotRequired[list[Condition]]
+    reason: NotRequired[str]
+    message: NotRequired[str]
+    hostIP: NotRequired[str]
+    hostIPs: NotRequired[list[HostIP]]
+    podIP: NotRequired[str]
+    podIPs: NotRequired[list[PodIP]]
+    startTime: NotRequired[str]
+    qosClass: NotRequired[str]
+    nominatedNodeName: NotRequired[str]
+    initContainerStatuses: NotRequired[list[ContainerStatus]]
+    containerStatuses: NotRequired[list[ContainerStatus]]
+    observedGeneration: NotRequired[int]
+
+
+class Pod(KubeObject):
+    spec: PodSpec
+    status: NotRequired[PodStatus]
+
+
+def pod_status(pod: Pod) -> PodStatus:
+    """Its status, empty if nothing was reported yet."""
+    return pod.get("status") or PodStatus()
+
+
+def pod_phase(pod: Pod) -> PodPhase:
+    return pod_status(pod).get("phase") or "Pending"
+
+
+def is_terminal(pod: Pod) -> bool:
+    """Succeeded or Failed: it never runs again."""
+    return pod_phase(pod) in ("Succeeded", "Failed")
+
+
+def pod_condition(pod: Pod, name: str) -> Condition | None:
+    return next((one for one in pod_status(pod).get("conditions") or () if one["type"] == name), None)
+
+
+def is_ready(pod: Pod) -> bool:
+    """Its condition Ready is True."""
+    found = pod_condition(pod, "Ready")
+    return found is not None and found["status"] == "True"
+
+
+def is_sidecar(container: Container) -> bool:
+    """An init container that stays beside the others."""
+    return container.get("restartPolicy") == "Always"

@@ -1,0 +1,91 @@
+"""The shape of a pod's volumes (core/v1, API reference 1.35): emptyDir, configMap, secret, hostPath, projected, downwardAPI.
+
+Other sources are stored and reported as not acted on yet.
+"""
+
+from typing import NotRequired, TypedDict
+
+from gitops.kinds.core.containers import ObjectFieldSelector, ResourceFieldSelector
+
+
+class KeyToPath(TypedDict):
+    key: str
+    path: str
+    mode: NotRequired[int]
+
+
+class EmptyDirVolumeSource(TypedDict):
+    medium: NotRequired[str]  # Memory is tmpfs.
+    sizeLimit: NotRequired[str]
+
+
+class HostPathVolumeSource(TypedDict):
+    path: str
+    type: str  # '', DirectoryOrCreate, Directory, FileOrCreate, File, Socket, CharDevice, BlockDevice.
+
+
+class ConfigMapVolumeSource(TypedDict):
+    defaultMode: int
+    name: NotRequired[str]
+    items: NotRequired[list[KeyToPath]]
+    optional: NotRequired[bool]
+
+
+class SecretVolumeSource(TypedDict):
+    defaultMode: int
+    secretName: NotRequired[str]
+    items: NotRequired[list[KeyToPath]]
+    optional: NotRequired[bool]
+
+
+class DownwardAPIVolumeFile(TypedDict):
+    path: str
+    fieldRef: NotRequired[ObjectFieldSelector]
+    resourceFieldRef: NotRequired[ResourceFieldSelector]
+    mode: NotRequired[int]
+
+
+class DownwardAPIVolumeSource(TypedDict):
+    defaultMode: int
+    items: NotRequired[list[DownwardAPIVolumeFile]]
+
+
+class ConfigMapProjection(TypedDict):
+    name: NotRequired[str]
+    items: NotRequired[list[KeyToPath]]
+    optional: NotRequired[bool]
+
+
+class SecretProjection(TypedDict):
+    name: NotRequired[str]
+    items: NotRequired[list[KeyToPath]]
+    optional: NotRequired[bool]
+
+
+class DownwardAPIProjection(TypedDict):
+    items: NotRequired[list[DownwardAPIVolumeFile]]
+
+
+class VolumeProjection(TypedDict):
+    """Exactly one is there."""
+
+    configMap: NotRequired[ConfigMapProjection]
+    secret: NotRequired[SecretProjection]
+    downwardAPI: NotRequired[DownwardAPIProjection]
+
+
+class ProjectedVolumeSource(TypedDict):
+    defaultMode: int
+    sources: NotRequired[list[VolumeProjection]]
+
+
+class Volume(TypedDict):
+    """Exactly one source is there."""
+
+    name: str
+    emptyDir: NotRequired[EmptyDirVolumeSource]
+    hostPath: NotRequired[HostPathVolumeSource]
+    configMap: NotRequired[ConfigMapVolumeSource]
+    secret: NotRequired[SecretVolumeSource]
+    projected: NotRequired[ProjectedVolumeSource]
+    downwardAPI: NotRequired[DownwardAPIVolumeSource]
