@@ -1,0 +1,48 @@
+# The one door: every target makes the virtual environment that it needs and can be run again.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test unit lint types fmt bench image clean system
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/ready system ## see a commit become pods behind an ingress, a roll without loss, and a revert
+	@$(SUDO) tests/tools/isolated $(PY) examples-repo/demo.py
+
+test: $(VENV)/ready system ## run every layer: unit, contract, attacks, integration, docker
+	@$(SUDO) env GITWARD_ALL_LAYERS=1 tests/tools/isolated $(PY) -m pytest tests $(PYTEST)
+
+unit: $(VENV)/ready ## run the fast tests only (no root, no engine)
+	@$(PY) -m pytest tests/unit $(PYTEST)
+
+lint: $(VENV)/ready types ## ruff, mypy --strict and the import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports
+
+types: $(VENV)/ready ## mypy --strict alone
+	@$(VENV)/bin/mypy
+
+fmt: $(VENV)/ready ## format and fix what can be fixed
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a named peer or floor
+	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench deploy
+
+image: system ## build the container image of master and simulated nodes, and start it once
+	@$(SUDO) tests/tools/image
+
+clean: ## remove what the targets above made inside the clone
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+system: ## install the system packages that are missing (Debian, Ubuntu)
+	@$(SUDO) tests/tools/system-packages
+
+$(VENV)/ready: pyproject.toml tests/requirements.lock
+	@echo "== virtual environment: $(VENV) =="
+	@tests/tools/python-venv $(VENV)
+	@touch $@

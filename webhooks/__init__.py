@@ -1,0 +1,10 @@
+"""Webhooks in: each delivery is only a hint "look at this source now"; nothing in it is believed beyond that.
+
+This room imports nothing of ours: it is handed the sources' URLs and a `trigger` callable. Reading order:
+`app.py` (the Flask application and its answers), `providers/` (one module per provider: who signed, what
+it says), `replay.py`.
+"""
+
+from webhooks.app import Source, make_app
+
+__all__ = ["Source", "make_app"]
