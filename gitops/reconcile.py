@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
+from gitops.kinds.errors import GitwardError
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, T
@@ -116,9 +117,17 @@ class Trigger(NamedTuple):
 
 
 class Controller(NamedTuple):
-    """A name, a pure reconcile, and what wakes it. `resync` lists every key for the timer that looks at all."""
+    """A name, a pure reconcile, and what wakes it. `resync` lists every key for the timer that looks at all.
+
+    Attributes:
+        failed: what to write about an error that no retry cures (an admission refused the writes, for instance).
+        serial: one transaction in flight at a time: for those that share out what they see free (the scheduler, CIDRs)
+            and so must see their last write before they decide the next.
+    """
 
     name: str
     reconcile: Callable[[Reader, Key, datetime], Writes]
     triggers: tuple[Trigger, ...]
     resync: Callable[[Reader], Iterable[Key]]
+    failed: Callable[[Reader, Key, GitwardError, datetime], Writes] | None = None
+    serial: bool = False
