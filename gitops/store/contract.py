@@ -1,29 +1,30 @@
 """The state store's contract: a multi-version map of objects with etcd's semantics.
 
-Visible means durable: a transaction is decided on the loop, persisted on one thread, and published on the loop after fsync.
+Visible means durable: a transaction is decided on the loop, persisted on one thread, and published after its fsync.
 Backends are imported by module (`store.memory`, `store.sqlite`), only by composition roots and tests.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, NewType, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from gitops.kinds.errors import GitwardError
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject
 from gitops.reconcile import Reader
+from gitops.view import Change as Change
+from gitops.view import Position as Position
+from gitops.view import Revision as Revision
 from gitops.view import View
-
-Revision = NewType("Revision", int)  # Number of a transaction; strictly increasing; gaps are allowed.
-Position = NewType("Position", int)  # revision << 16 | index in the transaction: the wire's resourceVersion.
+from gitops.view import position as position
 
 ABSENT: Final = Position(0)
-OPS_MAX: Final = 65_535
+OPS_MAX: Final = 65_535  # An index has 16 bits, and 0xFFFF means "everything of that revision".
 
 
-def position(revision: int, index: int = 0xFFFF) -> Position:
-    """The resourceVersion of one write; by default of "everything of that revision", for lists and bookmarks."""
-    return Position(revision << 16 | index)
+class StoreUnusable(GitwardError):
+    """The data directory cannot be opened as it is (in use, newer, wrong key); the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +96,11 @@ class Scope(NamedTuple):
     field: tuple[str, str] | None = None
 
 
-class Change(NamedTuple):
-    """One write as watchers see it. Objects are stamped; `before` is None for a create, `after` for a delete."""
-
-    position: Position
-    key: Key
-    before: KubeObject | None
-    after: KubeObject | None
-
-
 class Batch(NamedTuple):
     """Whole transactions only. No changes: a bookmark ("you have seen everything up to here")."""
 
     revision: Revision
     changes: tuple[Change, ...]
-
-
-class Listing(NamedTuple):
-    revision: Revision
-    objects: tuple[KubeObject, ...]
 
 
 class Store(Protocol):
@@ -131,9 +118,20 @@ class Store(Protocol):
         """The live view; only the event loop's thread may touch it."""
         ...
 
-    def watch(self, scopes: tuple[Scope, ...], after: Position) -> AsyncIterator[Batch]:
-        """Every later change exactly once and in order. `after` below the floor: Expired; in the future: TooLarge.
-        A watcher that falls too far behind is cut with Expired, never silently skipped."""
+    @property
+    def epoch(self) -> int:
+        """The fencing number of the present leader: a transaction that states another one is Fenced."""
+        ...
+
+    def watch(
+        self, scopes: tuple[Scope, ...], after: Position, *, bookmark_seconds: float | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        """Every later change exactly once and in order. `after` below the floor: Expired; in the future: TooLarge
+        (both from the first step). A watcher that falls too far behind is cut with Expired, never silently skipped.
+
+        `bookmark_seconds`: how long nothing may come before an empty Batch says up to where all was seen. Objects come
+        whole, before and after: selectors are the caller's. Leave it by `contextlib.aclosing` or by cancellation.
+        """
         ...
 
     def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:

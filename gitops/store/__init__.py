@@ -1,0 +1,42 @@
+"""The state store: a multi-version map of objects; visible means durable. May import kinds, reconcile and view.
+
+Backends are imported by module, only by composition roots and tests: `memory`, `sqlite`.
+Reading order: contract.py (what is promised), decide.py (what a transaction does), feed.py (view, history in memory,
+watches), memory.py, sqlite.py.
+"""
+
+from gitops.store.contract import (
+    ABSENT,
+    OPS_MAX,
+    Batch,
+    Change,
+    Committed,
+    Delete,
+    Position,
+    Put,
+    Revision,
+    Scope,
+    SourceCommit,
+    Store,
+    StoreUnusable,
+    Txn,
+    position,
+)
+
+__all__ = [
+    "ABSENT",
+    "OPS_MAX",
+    "Batch",
+    "Change",
+    "Committed",
+    "Delete",
+    "Position",
+    "Put",
+    "Revision",
+    "Scope",
+    "SourceCommit",
+    "Store",
+    "StoreUnusable",
+    "Txn",
+    "position",
+]

@@ -1,0 +1,213 @@
+"""What was published: the live view, the recent past, and those who follow it. One for each backend; the loop's own.
+
+A watch is one road in three stretches: batches from disk (`older`), the recent ones in memory, then live. The step from
+the second to the third is synchronous, so nothing is missed and nothing comes twice.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import Final
+
+from gitops.kinds.errors import Expired, TooLarge, Unavailable
+from gitops.store.contract import Batch, Change, Position, Scope, position
+from gitops.view import View, node_of
+
+RECENT_CHANGES_MAX: Final = 8_192  # Kept in memory for watches that resume; bodies are shared with the view.
+PENDING_CHANGES_MAX: Final = 4_096  # A watcher that has this many ahead of it is cut at the next batch.
+
+Topic = tuple[str, ...]
+Older = Callable[[Position, tuple[Scope, ...]], Awaitable[tuple[Batch, ...]]]
+
+log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """One open watch: what waits for it, and whether it was cut."""
+
+    def __init__(self, scopes: tuple[Scope, ...]) -> None:
+        self.scopes = scopes
+        self.waiting: deque[Batch] = deque()
+        self.pending_changes = 0
+        self.cut: Expired | Unavailable | None = None
+        self.news = asyncio.Event()
+
+    def offer(self, batch: Batch) -> None:
+        """A large batch alone cuts nobody: only what waits already counts."""
+        if self.pending_changes >= PENDING_CHANGES_MAX:
+            self.end(Expired(f"the watch fell {self.pending_changes} changes behind: list again"))
+            return
+        self.waiting.append(batch)
+        self.pending_changes += len(batch.changes)
+        self.news.set()
+
+    def end(self, reason: Expired | Unavailable) -> None:
+        self.cut = reason
+        self.waiting.clear()
+        self.news.set()
+
+    def take(self) -> Batch:
+        batch = self.waiting.popleft()
+        self.pending_changes -= len(batch.changes)
+        return batch
+
+
+class Feed:
+    """The published state. `publish` is the only way in; batches come in the order of their revisions."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._recent: deque[Batch] = deque()
+        self._recent_changes = 0
+        self._floor = view.revision  # Memory holds every change after this revision.
+        self._watchers: dict[Topic, dict[Watcher, None]] = {}
+        self._subscribers: dict[object, Callable[[Batch], None]] = {}
+        self._closed = False
+
+    def publish(self, batch: Batch) -> None:
+        """Show one whole transaction to everyone: view, subscribers, watchers, in this order."""
+        for change in batch.changes:
+            self.view.apply(change)
+        self.view.advance(batch.revision)
+        self._keep(batch)
+        for published in tuple(self._subscribers.values()):
+            self._tell(published, batch)
+        interested: dict[Watcher, list[Change]] = {}
+        for change in batch.changes:
+            for watcher in self._interested(change):
+                interested.setdefault(watcher, []).append(change)
+        for watcher, changes in interested.items():
+            watcher.offer(Batch(batch.revision, tuple(changes)))
+
+    def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:
+        """See `Store.subscribe`."""
+        token = object()
+        self._subscribers[token] = published
+        return lambda: self._subscribers.pop(token, None) and None
+
+    async def watch(
+        self, scopes: tuple[Scope, ...], after: Position, bookmark_seconds: float | None, older: Older
+    ) -> AsyncGenerator[Batch, None]:
+        """See `Store.watch`. `older` reads the next batches after a position that memory no longer holds;
+        it raises Expired where the past is gone, and gives at least one batch (perhaps without changes) otherwise."""
+        if after >> 16 > self.view.revision:
+            raise TooLarge(f"resource version {after} is in the future: the newest is {position(self.view.revision)}")
+        while after < position(self._floor):
+            for batch in await older(after, scopes):
+                after = position(batch.revision)
+                if batch.changes:
+                    yield batch
+        watcher = Watcher(scopes)
+        backlog = [*self._since(after, scopes)]
+        self._add(watcher)
+        try:
+            for batch in backlog:
+                yield batch
+            async for batch in self._live(watcher, bookmark_seconds):
+                yield batch
+        finally:
+            self._remove(watcher)
+
+    def close(self) -> None:
+        """End every watch: the store is going."""
+        self._closed = True
+        for watchers in tuple(self._watchers.values()):
+            for watcher in watchers:
+                watcher.end(Unavailable("the store was closed: watch again"))
+
+    async def _live(self, watcher: Watcher, bookmark_seconds: float | None) -> AsyncGenerator[Batch, None]:
+        while True:
+            if watcher.cut:
+                raise watcher.cut
+            if watcher.waiting:
+                yield watcher.take()
+                continue
+            watcher.news.clear()
+            try:
+                async with asyncio.timeout(bookmark_seconds):
+                    await watcher.news.wait()
+            except TimeoutError:
+                if not watcher.waiting and not watcher.cut:
+                    yield Batch(self.view.revision, ())
+
+    def _since(self, after: Position, scopes: tuple[Scope, ...]) -> Iterator[Batch]:
+        for batch in self._recent:
+            if position(batch.revision) > after:
+                changes = tuple(c for c in batch.changes if c.position > after and concerns(scopes, c))
+                if changes:
+                    yield Batch(batch.revision, changes)
+
+    def _keep(self, batch: Batch) -> None:
+        self._recent.append(batch)
+        self._recent_changes += len(batch.changes)
+        while self._recent_changes > RECENT_CHANGES_MAX:
+            gone = self._recent.popleft()
+            self._recent_changes -= len(gone.changes)
+            self._floor = gone.revision
+
+    def _tell(self, published: Callable[[Batch], None], batch: Batch) -> None:
+        try:
+            published(batch)
+        except Exception:  # The top of a loop: one subscriber's bug must not stop the store.
+            log.exception("a subscriber failed", extra={"fields": {"revision": batch.revision}})
+
+    def _add(self, watcher: Watcher) -> None:
+        if self._closed:
+            watcher.end(Unavailable("the store was closed: watch again"))
+        for scope in watcher.scopes:
+            self._watchers.setdefault(_topic(scope), {})[watcher] = None
+
+    def _remove(self, watcher: Watcher) -> None:
+        for topic in {_topic(scope) for scope in watcher.scopes}:
+            watchers = self._watchers[topic]
+            watchers.pop(watcher, None)
+            if not watchers:
+                del self._watchers[topic]
+
+    def _interested(self, change: Change) -> dict[Watcher, None]:
+        """By topic, so that an event costs only those whom it concerns; then what the topic left open is asked."""
+        near: dict[Watcher, None] = {}
+        for topic in _topics(change):
+            near.update(self._watchers.get(topic, {}))
+        return {watcher: None for watcher in near if concerns(watcher.scopes, change)}
+
+
+def concerns(scopes: tuple[Scope, ...], change: Change) -> bool:
+    """Whether a change falls into any of the scopes, before it or after."""
+    return any(_within(scope, change) for scope in scopes)
+
+
+def _within(scope: Scope, change: Change) -> bool:
+    key = change.key
+    return (
+        (scope.group, scope.kind) == (key.group, key.kind)
+        and scope.namespace in (None, key.namespace)
+        and scope.name in (None, key.name)
+        and (scope.field is None or scope.field[1] in _nodes(change))
+    )
+
+
+def _nodes(change: Change) -> list[str]:
+    """The values of spec.nodeName that a change touches: a move concerns both."""
+    return [node_of(obj) for obj in (change.before, change.after) if obj]
+
+
+def _topic(scope: Scope) -> Topic:
+    """The narrowest topic that holds all of a scope."""
+    if scope.name is not None:
+        return (scope.group, scope.kind, "name", scope.name)
+    if scope.field is not None:
+        return (scope.group, scope.kind, *scope.field)
+    if scope.namespace is not None:
+        return (scope.group, scope.kind, "namespace", scope.namespace)
+    return (scope.group, scope.kind)
+
+
+def _topics(change: Change) -> Iterator[Topic]:
+    group, kind, namespace, name = change.key
+    yield (group, kind)
+    yield (group, kind, "namespace", namespace)
+    yield (group, kind, "name", name)
+    for node in _nodes(change):
+        yield (group, kind, "spec.nodeName", node)

@@ -1,0 +1,71 @@
+"""The store in memory: for tests, the simulator and plans. It forgets everything with the process."""
+
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+from typing import Final
+
+from gitops.kinds.errors import Expired, Unavailable
+from gitops.reconcile import Reader
+from gitops.store.contract import Batch, Committed, Position, Scope, SourceCommit, Txn
+from gitops.store.decide import decide
+from gitops.store.feed import Feed
+from gitops.view import View
+
+_EPOCH: Final = 1  # One process, one leader, for ever.
+
+
+class MemoryStore:
+    """The contract without a disk: a transaction is visible as soon as it is decided."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._feed = Feed(View())
+        self._commits: dict[str, dict[str, SourceCommit]] = {}  # Source -> commit id -> its latest revision.
+        self._closed = False
+
+    @property
+    def epoch(self) -> int:
+        return _EPOCH
+
+    async def commit(self, txn: Txn) -> Committed:
+        return self.commit_now(txn)
+
+    async def transact(self, build: Callable[[Reader], Txn]) -> Committed:
+        return self.commit_now(build(self.view()))
+
+    def commit_now(self, txn: Txn) -> Committed:
+        """As `commit`, for callers without an event loop, such as the simulator."""
+        if self._closed:
+            raise Unavailable("the store is closed")
+        view, now = self.view(), self._clock()
+        decision = decide(txn, view.object, revision=view.revision, epoch=_EPOCH, now=now)
+        if decision.recorded:
+            revision = decision.committed.revision
+            if txn.source:
+                of_source = self._commits.setdefault(txn.source.source, {})
+                of_source.pop(txn.source.commit, None)
+                of_source[txn.source.commit] = txn.source._replace(revision=revision, time=now)
+            self._feed.publish(Batch(revision, decision.changes))
+        return decision.committed
+
+    def view(self) -> View:
+        return self._feed.view
+
+    def watch(
+        self, scopes: tuple[Scope, ...], after: Position, *, bookmark_seconds: float | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        return self._feed.watch(scopes, after, bookmark_seconds, _older)
+
+    def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:
+        return self._feed.subscribe(published)
+
+    async def commits(self, source: str) -> tuple[SourceCommit, ...]:
+        return tuple(reversed(self._commits.get(source, {}).values()))
+
+    async def close(self) -> None:
+        self._closed = True
+        self._feed.close()
+
+
+async def _older(after: Position, scopes: tuple[Scope, ...]) -> tuple[Batch, ...]:
+    raise Expired(f"resource version {after} is too old: list again")
