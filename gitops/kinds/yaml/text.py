@@ -1,0 +1,91 @@
+"""From bytes to libyaml's events: the errors, the limits and the one place that calls PyYAML."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+from yaml._yaml import CParser
+
+from gitops.kinds.errors import BadRequest
+
+DOCUMENT_CHARACTERS_MAX: Final = 3_000_000  # Kubernetes' own limit on a request body is 3 MiB.
+DEPTH_MAX: Final = 100
+
+Json = Any  # What JSON can hold; the border where it enters.
+
+
+class Unreadable(BadRequest):
+    """A text that cannot be read: `file:line: what is wrong`."""
+
+    def __init__(self, file: str, line: int, what: str) -> None:
+        super().__init__(f"{file}:{line}: {what}")
+        self.file, self.line, self.what = file, line, what
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document, or one item of a `List`.
+
+    Attributes:
+        value: JSON; anything, since a text may hold what is no object.
+        line: where it begins, from 1.
+        index: its document's number in the text, from 0, as `position_of` wants it.
+        path: its path within that document ("items[2]"); "" for a whole document.
+    """
+
+    value: Json
+    line: int
+    index: int
+    path: str = ""
+
+
+def decoded(text: str | bytes, file: str) -> str:
+    """UTF-8, with or without a byte order mark."""
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise Unreadable(file, line, "not UTF-8 text") from error
+
+
+def check_sizes(text: str, file: str) -> None:
+    """Before libyaml sees it: a line that starts with `---` always ends a document, so its size is known."""
+    if len(text) <= DOCUMENT_CHARACTERS_MAX:
+        return
+    start = 0
+    while start < len(text):
+        end = text.find("\n---", start)
+        end = len(text) if end < 0 else end + 1
+        too_large(end - start, file, text.count("\n", 0, start) + 1)
+        start = end
+
+
+def too_large(characters: int, file: str, line: int) -> None:
+    """Raises if a document is."""
+    if characters > DOCUMENT_CHARACTERS_MAX:
+        what = f"a document of {characters} characters, at most {DOCUMENT_CHARACTERS_MAX} are read"
+        raise Unreadable(file, line, what)
+
+
+def read_events(text: str, file: str) -> Iterator[Any]:
+    """libyaml's events, its errors made ours."""
+    try:
+        parser = CParser(text)
+        while (event := parser.get_event()) is not None:
+            yield event
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        parts = [part for part in (error.context, error.problem) if part]
+        raise Unreadable(file, mark.line + 1 if mark else 1, ", ".join(parts) or "not YAML") from error
+    except yaml.reader.ReaderError as error:
+        raise Unreadable(file, 1, f"not YAML: {error.reason} at character {error.position}") from error
+    except UnicodeEncodeError as error:
+        raise Unreadable(file, 1, "not UTF-8 text") from error
+
+
+def line_of(event: Any) -> int:
+    """From 1."""
+    return int(event.start_mark.line) + 1
