@@ -14,6 +14,7 @@ from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
+from gitops.kinds.official import OFFICIAL
 
 AnyKind = Kind[Any]  # Of whatever object: who asks by a kind's name does not know its type.
 
@@ -33,7 +34,7 @@ ACTED_ON: Final[tuple[AnyKind, ...]] = (
     LEASE,
     GIT_SOURCE,
 )
-ALL: Final[tuple[AnyKind, ...]] = ACTED_ON
+ALL: Final[tuple[AnyKind, ...]] = ACTED_ON + OFFICIAL
 
 _BY_KIND: Final = {(kind.group, kind.kind): kind for kind in ALL}
 _BY_PLURAL: Final = {(kind.group, kind.plural): kind for kind in ALL}

@@ -1,4 +1,4 @@
-"""ConfigMap and Secret (core/v1). Inside the master a Secret's values are `Sensitive`, as are those of encrypted ConfigMaps.
+"""ConfigMap and Secret (core/v1). In the master a Secret's values are `Sensitive`, as are those of encrypted ConfigMaps.
 
 Source: Kubernetes API reference 1.35.
 """
@@ -30,8 +30,11 @@ class Secret(KubeObject):
 
 
 def seal_values(obj: O) -> O:
-    """The object with every text in data, binaryData and stringData made `Sensitive`; a Secret's stringData is moved
-    into data as base64, where it wins. What is no text is left for the schema to refuse. Sealing twice is sealing once."""
+    """The object with every text in data, binaryData and stringData made `Sensitive`.
+
+    A Secret's stringData is moved into data as base64, where it wins. What is no text is left for the schema to refuse.
+    Sealing twice is sealing once.
+    """
     sealed: dict[str, Any] = dict(obj)
     for name in SEALED_FIELDS:
         if isinstance(values := sealed.get(name), Mapping):
