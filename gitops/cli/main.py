@@ -1,0 +1,273 @@
+"""`gitward`: the commands and their flags. Every flag has an environment variable and a key in `gitward.yaml`.
+
+Exit codes: 0 done, 1 failed, 64 wrong usage. An error is one line on stderr.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import click
+import typer
+
+from gitops.cli import settings
+from gitops.kinds.errors import GitwardError
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 64  # EX_USAGE of sysexits.h.
+
+app = typer.Typer(
+    name="gitward",
+    help="An orchestrator for Docker hosts whose API is a git repository.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+secret = typer.Typer(help="Make keys, encrypt and decrypt secrets for a repository.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Benchmarks; each prints a ratio against a named peer or floor.", no_args_is_help=True
+)
+app.add_typer(secret, name="secret")
+app.add_typer(bench, name="bench")
+
+
+def _env(name: str) -> str:
+    return f"GITWARD_{name}"
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", envvar=_env("DATA_DIR"), help="All state lies here. [default: /var/lib/gitward]"
+    ),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
+    ),
+]
+Output = Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")]
+
+
+@app.callback()
+def configure(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", envvar=_env("CONFIG"), help="A gitward.yaml. [default: ./gitward.yaml]"),
+    ] = None,
+) -> None:
+    """Flags that a file states are defaults: an environment variable or a flag wins over them."""
+    context.default_map = settings.defaults_of(config, str(context.invoked_subcommand))
+
+
+@app.command()
+def up(  # One parameter a flag: this is the border where flags become a value.
+    repo: Annotated[str, typer.Option(envvar=_env("REPO"), help="The repository to follow.")] = "",
+    branch: Annotated[str, typer.Option(envvar=_env("BRANCH"), help="[default: the remote's HEAD]")] = "",
+    path: Annotated[str, typer.Option(envvar=_env("PATH_IN_REPO"), help="A folder of the repository.")] = "",
+    source_name: Annotated[
+        str, typer.Option(envvar=_env("SOURCE_NAME"), help="What this source is called.")
+    ] = "main",
+    interval: Annotated[
+        str, typer.Option(envvar=_env("INTERVAL"), help="How often to look: 30s, 5m.")
+    ] = "30s",
+    data_dir: DataDir = None,
+    age_key_file: Annotated[
+        Path | None,
+        typer.Option(envvar=_env("AGE_KEY_FILE"), help="Opens encrypted files. [default: D/age.key]"),
+    ] = None,
+    listen: Annotated[str, typer.Option(envvar=_env("LISTEN"), help="The API.")] = "127.0.0.1:6443",
+    webhook_listen: Annotated[
+        str, typer.Option(envvar=_env("WEBHOOK_LISTEN"), help="Webhooks; plain HTTP. '': none.")
+    ] = "127.0.0.1:8180",
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(envvar=_env("WEBHOOK_SECRET_FILE"), help="One secret a line; none: all refused."),
+    ] = None,
+    node: Annotated[
+        str, typer.Option(envvar=_env("NODE"), help="docker, simulated, simulated:N or none.")
+    ] = "docker",
+    node_name: Annotated[str, typer.Option(envvar=_env("NODE_NAME"), help="[default: the host's name]")] = "",
+    pod_cidr: Annotated[str, typer.Option(envvar=_env("POD_CIDR"), help="Pods' addresses.")] = "10.77.0.0/16",
+    service_cidr: Annotated[
+        str, typer.Option(envvar=_env("SERVICE_CIDR"), help="Services' addresses.")
+    ] = "10.78.0.0/16",
+    ingress_http: Annotated[
+        str, typer.Option(envvar=_env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
+    ] = "0.0.0.0:80",  # Ingress is what the world is meant to reach.
+    ingress_https: Annotated[
+        str, typer.Option(envvar=_env("INGRESS_HTTPS"), help="Where ingress listens with TLS. '': nowhere.")
+    ] = "0.0.0.0:443",
+    ssh_key_file: Annotated[
+        Path | None, typer.Option(envvar=_env("SSH_KEY_FILE"), help="For ssh URLs.")
+    ] = None,
+    known_hosts: Annotated[
+        Path | None, typer.Option(envvar=_env("KNOWN_HOSTS"), help="For ssh URLs.")
+    ] = None,
+    git_credentials_file: Annotated[
+        Path | None, typer.Option(envvar=_env("GIT_CREDENTIALS_FILE"), help="git-credential-store's format.")
+    ] = None,
+) -> None:
+    """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
+    from gitops.cli.up import run_up
+
+    run_up(
+        settings.UpSettings(
+            repo=repo,
+            branch=branch,
+            path=path,
+            source_name=source_name,
+            interval_seconds=settings.seconds_of(interval),
+            data_dir=settings.data_dir_of(data_dir, node=node),
+            age_key_file=age_key_file,
+            listen=listen,
+            webhook_listen=webhook_listen,
+            webhook_secret_file=webhook_secret_file,
+            node=node,
+            node_name=node_name,
+            pod_cidr=pod_cidr,
+            service_cidr=service_cidr,
+            ingress_http=ingress_http,
+            ingress_https=ingress_https,
+            ssh_key_file=ssh_key_file,
+            known_hosts=known_hosts,
+            git_credentials_file=git_credentials_file,
+        )
+    )
+
+
+@app.command()
+def down(data_dir: DataDir = None) -> None:
+    """Remove every container, process, link, route, rule and mount that `up` made; the data stays."""
+    from gitops.cli.down import run_down
+
+    run_down(settings.data_dir_of(data_dir))
+
+
+@app.command()
+def status(kubeconfig: Kubeconfig = None, data_dir: DataDir = None, output: Output = "table") -> None:
+    """Sources, their commits and what holds them back; nodes; workloads that are not healthy."""
+    from gitops.cli.status import run_status
+
+    run_status(settings.kubeconfig_of(kubeconfig, data_dir), output)
+
+
+@app.command()
+def sync(
+    source: Annotated[str, typer.Argument(help="[default: every source]")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until the commit is live and healthy, or failed.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="How long to wait.")] = "5m",
+    kubeconfig: Kubeconfig = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Look at the repository now."""
+    from gitops.cli.sync import run_sync
+
+    run_sync(
+        settings.kubeconfig_of(kubeconfig, data_dir),
+        source,
+        wait=wait,
+        timeout_seconds=settings.seconds_of(timeout),
+    )
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+) -> None:
+    """Check manifests without a master: what would be refused, and what is not acted on yet."""
+    from gitops.cli.check import run_check
+
+    run_check(paths, strict=strict)
+
+
+@app.command()
+def kubeconfig(kubeconfig: Kubeconfig = None, data_dir: DataDir = None) -> None:
+    """Print the administrator's kubeconfig."""
+    typer.echo(settings.kubeconfig_of(kubeconfig, data_dir).read_text(), nl=False)
+
+
+@app.command()
+def rollback(  # One parameter a flag.
+    commit: Annotated[str, typer.Argument(help="The commit to undo. [default: the live one]")] = "",
+    to: Annotated[str, typer.Option("--to", help="Make the tree equal to this commit's instead.")] = "",
+    push: Annotated[
+        bool, typer.Option("--push", help="Push the new commit with your git credentials.")
+    ] = False,
+    source: Annotated[str, typer.Option("--source", help="Which source. [default: the only one]")] = "",
+    kubeconfig: Kubeconfig = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make one new commit that undoes another; shows what it changes."""
+    from gitops.cli.rollback import run_rollback
+
+    run_rollback(settings.kubeconfig_of(kubeconfig, data_dir), source, commit=commit, to=to, push=push)
+
+
+@secret.command()
+def keygen() -> None:
+    """Print a new age key; its recipient is in the comment."""
+    from gitops.cli.secret import run_keygen
+
+    run_keygen()
+
+
+@secret.command()
+def encrypt(
+    file: Annotated[Path, typer.Argument(help="A YAML file of Secrets or ConfigMaps.")],
+    age: Annotated[list[str], typer.Option("--age", help="A recipient, age1…; may be repeated.")],
+) -> None:
+    """Print FILE with the values of `data` and `stringData` encrypted (SOPS)."""
+    from gitops.cli.secret import run_encrypt
+
+    run_encrypt(file, tuple(age))
+
+
+@secret.command()
+def decrypt(
+    file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
+    age_key_file: Annotated[Path | None, typer.Option(envvar=_env("AGE_KEY_FILE"))] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print FILE in clear text."""
+    from gitops.cli.secret import run_decrypt
+
+    run_decrypt(file, settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
+
+
+@bench.command("deploy")
+def bench_deploy(
+    pods: Annotated[int, typer.Option(help="How many pods one commit brings.")] = 30,
+    runs: Annotated[int, typer.Option(help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """From a webhook to N Ready pods, against the same containers by the raw Docker API in the same run."""
+    from gitops.cli.bench.deploy import run_bench
+
+    run_bench(pods=pods, runs=runs)
+
+
+def main() -> None:
+    """The entry point: errors become one line and an exit code here, and only here."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except GitwardError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:  # `gitward status | head`
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""`gitward rollback`: one new commit that undoes another. Nothing but git: the cluster follows as for any commit.
+
+Inside a clone of the source it commits there, on the followed branch; elsewhere in a temporary clone, which is only of
+use with `--push`. The user's own git configuration and credentials are used.
+"""
+
+import asyncio
+import subprocess
+import tempfile
+from pathlib import Path
+
+import click
+
+from gitops.client import Client
+from gitops.kinds.errors import BadRequest, GitwardError, NotFound
+from gitops.kinds.gitward import GIT_SOURCE, GitSource
+from webhooks.urls import same_repository
+
+
+class GitFailed(GitwardError):
+    """git's own words."""
+
+
+def run_rollback(kubeconfig: Path, source_name: str, *, commit: str, to: str, push: bool) -> None:
+    """Make the commit, show its diff, push it if asked. Raises BadRequest, NotFound, GitFailed."""
+    if commit and to:
+        raise click.UsageError("give either COMMIT (undo it) or --to COMMIT (make the tree equal to it)")
+    source = asyncio.run(_source(kubeconfig, source_name))
+    here = _clone_here(source["spec"]["url"])
+    if here is None and not push:
+        raise BadRequest(
+            f"this folder is no clone of {source['spec']['url']}: run it inside one, or with --push elsewhere"
+        )
+    if here is not None:
+        _roll(here, source, commit=commit, to=to, push=push)
+        return
+    with tempfile.TemporaryDirectory(prefix="gitward-rollback.") as folder:
+        clone = Path(folder) / "clone"
+        branch = source["spec"].get("branch")
+        _git(Path(folder), "clone", "--quiet", *(("--branch", branch) if branch else ()), "--", source["spec"]["url"],
+             str(clone))  # fmt: skip
+        _roll(clone, source, commit=commit, to=to, push=True)
+
+
+def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -> None:
+    branch = source["spec"].get("branch") or _git(clone, "rev-parse", "--abbrev-ref", "HEAD").strip()
+    current = _git(clone, "rev-parse", "--abbrev-ref", "HEAD").strip()
+    if current != branch:
+        raise BadRequest(
+            f"{clone}: on branch {current!r}, but the source follows {branch!r}: switch to it first"
+        )
+    if _git(clone, "status", "--porcelain", "--untracked-files=no").strip():
+        raise BadRequest(f"{clone}: has uncommitted changes: commit or stash them first")
+    live = ((source.get("status") or {}).get("commit") or {}).get("live", "")
+    if to:
+        _make_equal(clone, to)
+    else:
+        undone = commit or live
+        if not undone:
+            raise NotFound("no commit is live yet: nothing to roll back")
+        # A merge is undone against its first parent: the branch as it was before.
+        parents = _git(clone, "rev-list", "--parents", "-n", "1", "--end-of-options", undone).split()[1:]
+        mainline = ("--mainline", "1") if len(parents) > 1 else ()
+        _git(clone, "revert", "--no-edit", *mainline, undone)
+    click.echo(_git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD"), nl=False)
+    if push:
+        _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        click.echo(f"pushed to {branch}")
+    else:
+        click.echo(f"committed on {branch}; `git push` makes it so")
+
+
+def _make_equal(clone: Path, commit: str) -> None:
+    tree = _git(clone, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").strip()
+    full = _git(clone, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").strip()
+    if tree == _git(clone, "rev-parse", "HEAD^{tree}").strip():
+        raise BadRequest(f"the tree is already that of {full[:7]}: nothing to commit")
+    _git(clone, "read-tree", "-u", "--reset", tree)
+    _git(clone, "commit", "--quiet", "--message", f"Roll back to {full[:7]}\n\nThe tree is that of {full}.")
+
+
+def _clone_here(url: str) -> Path | None:
+    """The top of the clone we stand in, if one of its remotes is the source."""
+    here = Path.cwd()
+    try:
+        top = Path(_git(here, "rev-parse", "--show-toplevel").strip())
+        remotes = _git(here, "config", "--get-regexp", r"^remote\..*\.url$")
+    except GitFailed:
+        return None
+    urls = [line.split(" ", 1)[1] for line in remotes.splitlines()]
+    return top if any(same_repository(found, url) for found in urls) else None
+
+
+async def _source(kubeconfig: Path, name: str) -> GitSource:
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        sources = (await client.list(GIT_SOURCE)).items
+    found = [source for source in sources if not name or source["metadata"].get("name") == name]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(str(source["metadata"].get("name")) for source in sources) or "none"
+    raise NotFound(
+        f"source {name!r} not found; known: {known}" if name else f"name one by --source; known: {known}"
+    )
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GitFailed(f"git {arguments[0]}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

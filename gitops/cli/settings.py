@@ -1,0 +1,153 @@
+"""From flags, environment variables and `gitward.yaml` to values: checked once, here.
+
+A flag wins over its environment variable, that over the file, that over the default.
+"""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import click
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+DATA_DIR: Final = Path("/var/lib/gitward")
+CONFIG_FILE: Final = Path("gitward.yaml")
+KUBECONFIG_NAME: Final = "admin.kubeconfig"
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _network(text: str) -> str:
+    network = ipaddress.ip_network(text)
+    if network.version != 4 or network.prefixlen > 20:
+        raise ValueError("an IPv4 range of /20 or larger is wanted, such as 10.77.0.0/16")
+    return str(network)
+
+
+def _address(text: str) -> str:
+    """`ADDR:PORT`, or '' for none."""
+    if not text:
+        return text
+    host, _, port = text.rpartition(":")
+    ipaddress.ip_address(host.strip("[]"))
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("ADDR:PORT is wanted, such as 127.0.0.1:6443")
+    return text
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class UpSettings(BaseModel):
+    """All that `gitward up` was told. `repo` '': follow nothing new (a source known from before goes on)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    repo: str
+    branch: str
+    path: str
+    source_name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    interval_seconds: float = Field(ge=1)
+    data_dir: Path
+    age_key_file: Path | None
+    listen: Address = Field(min_length=1)
+    webhook_listen: Address
+    webhook_secret_file: Path | None
+    node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
+    node_name: str = Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")
+    pod_cidr: Network
+    service_cidr: Network
+    ingress_http: Address
+    ingress_https: Address
+    ssh_key_file: Path | None
+    known_hosts: Path | None
+    git_credentials_file: Path | None
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if ipaddress.ip_network(self.pod_cidr).overlaps(ipaddress.ip_network(self.service_cidr)):
+            raise ValueError(f"--pod-cidr {self.pod_cidr} and --service-cidr {self.service_cidr} overlap")
+        return self
+
+    def __init__(self, **values: Any) -> None:
+        """Raises click.UsageError, flag by flag, so that the command line shows it as any wrong usage."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            lines = [_told(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
+            raise click.UsageError("; ".join(lines)) from error
+
+    @property
+    def simulated_nodes(self) -> int:
+        """How many simulated nodes; 0 where Docker or no node is asked for."""
+        kind, _, count = self.node.partition(":")
+        return int(count or 1) if kind == "simulated" else 0
+
+
+def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
+    flag = "--" + str(place[0]).removesuffix("_seconds").replace("_", "-") + ": " if place else ""
+    value = f"found {found!r}, " if place else ""
+    return f"{flag}{value}{message.removeprefix('Value error, ')}"
+
+
+def seconds_of(text: str) -> float:
+    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises click.UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
+    if not match:
+        raise click.UsageError(f"found {text!r}, wanted a duration such as 30s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def data_dir_of(given: Path | None, *, node: str = "docker") -> Path:
+    """The data directory: the flag's, else /var/lib/gitward; without root `$XDG_STATE_HOME/gitward`."""
+    if given is not None:
+        return given.absolute()
+    if os.geteuid() == 0 and not node.startswith("simulated"):
+        return DATA_DIR
+    if os.geteuid() == 0 and (DATA_DIR / KUBECONFIG_NAME).exists():
+        return DATA_DIR
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local/state") / "gitward"
+
+
+def kubeconfig_of(given: Path | None, data_dir: Path | None) -> Path:
+    """The kubeconfig: the flag's or KUBECONFIG's, else the one in the data directory. Raises click.UsageError."""
+    if given is not None:
+        return given
+    directory = data_dir_of(data_dir)
+    found = directory / KUBECONFIG_NAME
+    if not found.exists():
+        raise click.UsageError(
+            f"no master known: {found} is not there; start one (`gitward up`), or name one by --kubeconfig,"
+            " KUBECONFIG or --data-dir"
+        )
+    return found
+
+
+def age_key_file_of(given: Path | None, data_dir: Path) -> Path | None:
+    """Where age keys are sought: the flag, SOPS_AGE_KEY_FILE, D/age.key. None: there is none."""
+    if given is not None:
+        return given
+    if named := os.environ.get("SOPS_AGE_KEY_FILE"):
+        return Path(named)
+    standard = data_dir / "age.key"
+    return standard if standard.exists() else None
+
+
+def defaults_of(config: Path | None, command: str) -> dict[str, Any]:
+    """click's default map from `gitward.yaml`: flags by their long names, for every command that has them."""
+    path = config or CONFIG_FILE
+    if config is None and not path.exists():
+        return {}
+    try:
+        stated = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path}: {error}") from error
+    if not isinstance(stated, dict):
+        raise click.UsageError(
+            f"{path}: found {type(stated).__name__}, wanted flags as keys (`repo: https://…`)"
+        )
+    return {command: {str(key).replace("-", "_"): value for key, value in stated.items()}}

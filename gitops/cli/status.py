@@ -1,0 +1,96 @@
+"""`gitward status`: what git says, what is live, and what holds it back."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from gitops.cli.output import columns, emit, shown
+from gitops.client import Client
+from gitops.kinds.apps import DEPLOYMENT
+from gitops.kinds.core.node import NODE, Node
+from gitops.kinds.gitward import GIT_SOURCE, GitSource
+from gitops.kinds.health import health
+
+SHORT_ID: Final = 7
+
+
+def run_status(kubeconfig: Path, output: str) -> None:
+    """Print it. Raises what the client raises."""
+    found = asyncio.run(_ask(kubeconfig))
+    emit(found, output, _table(found))
+
+
+async def _ask(kubeconfig: Path) -> dict[str, Any]:
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        sources = await client.list(GIT_SOURCE)
+        nodes = await client.list(NODE)
+        deployments = await client.list(DEPLOYMENT)
+    return {
+        "sources": [_source(source) for source in sources.items],
+        "nodes": [_node(node) for node in nodes.items],
+        "workloads": [
+            {
+                "name": f"{deployment['metadata'].get('namespace')}/{deployment['metadata'].get('name')}",
+                "kind": "Deployment",
+                "health": health(deployment)[0],
+                "why": health(deployment)[1],
+            }
+            for deployment in deployments.items
+        ],
+    }
+
+
+def _source(source: GitSource) -> dict[str, Any]:
+    status = source.get("status") or {}
+    commit = status.get("commit") or {}
+    return {
+        "name": source["metadata"].get("name"),
+        "url": source["spec"]["url"],
+        "branch": source["spec"].get("branch", ""),
+        "path": source["spec"].get("path", ""),
+        "commit": {stage: commit.get(stage, "") for stage in ("fetched", "declared", "live")},
+        "problems": status.get("problems", []),
+        "warnings": status.get("warnings", []),
+        "held": status.get("held", []),
+        "ignoredFiles": status.get("ignoredFiles", 0),
+        "lastLook": status.get("lastLook", ""),
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    ready = next((entry["status"] for entry in conditions if entry["type"] == "Ready"), "Unknown")
+    return {"name": node["metadata"].get("name"), "ready": ready == "True"}
+
+
+def _table(found: dict[str, Any]) -> str:
+    parts = [_sources(found["sources"]), _told(found["sources"])]
+    parts.append(columns(("NODE", "READY"), [(node["name"], node["ready"]) for node in found["nodes"]]))
+    unwell = [entry for entry in found["workloads"] if entry["health"] != "Healthy"]
+    rows = [(entry["kind"], entry["name"], entry["health"], entry["why"]) for entry in unwell]
+    well = len(found["workloads"]) - len(unwell)
+    parts.append(columns(("WORKLOAD", "NAME", "HEALTH", "WHY"), rows) or f"{well} workloads, all healthy\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _sources(sources: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            entry["name"],
+            *(entry["commit"][stage][:SHORT_ID] or "-" for stage in ("fetched", "declared", "live")),
+            "held back" if entry["problems"] else "deletions held" if entry["held"] else "ok",
+            entry["url"],
+        )
+        for entry in sources
+    ]
+    return columns(("SOURCE", "FETCHED", "DECLARED", "LIVE", "STATE", "URL"), rows)
+
+
+def _told(sources: list[dict[str, Any]]) -> str:
+    """Problems, held deletions and warnings, a line each."""
+    lines = []
+    for entry in sources:
+        lines += [f"error: {shown(line)}" for line in entry["problems"]]
+        lines += [f"held: {shown(line)}" for line in entry["held"]]
+        lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
+    return "".join(f"{line}\n" for line in lines)

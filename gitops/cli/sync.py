@@ -1,0 +1,113 @@
+"""`gitward sync`: look at the repository now; with `--wait`, until the commit is live and healthy, or failed."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gitops.cli.output import shown
+from gitops.client import Client
+from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
+from gitops.kinds.core.pod import POD
+from gitops.kinds.errors import GitwardError, NotFound
+from gitops.kinds.gitward import GIT_SOURCE, MANAGER, CommitState, GitSource
+from gitops.kinds.health import health
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject
+
+POLL_SECONDS: Final = 0.25
+WAITED_FOR: Final = (DEPLOYMENT, REPLICA_SET, POD)
+
+
+class NotSynced(GitwardError):
+    """The commit cannot go live, is not healthy, or time is up; the message says what is missing."""
+
+
+def run_sync(kubeconfig: Path, source: str, *, wait: bool, timeout_seconds: float) -> None:
+    """Raises NotFound for an unknown source, NotSynced if it fails."""
+    asyncio.run(_sync(kubeconfig, source, wait=wait, timeout_seconds=timeout_seconds))
+
+
+async def _sync(kubeconfig: Path, name: str, *, wait: bool, timeout_seconds: float) -> None:
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        for source in await _sources(client, name):
+            looked = str(source["metadata"].get("name"))
+            await client.request("POST", f"/apis/gitward.io/v1alpha1/gitsources/{looked}/sync")
+            await _report(client, looked, wait=wait, timeout_seconds=timeout_seconds)
+
+
+async def _sources(client: Client, name: str) -> tuple[GitSource, ...]:
+    if name:
+        return (await client.get(GIT_SOURCE, "", name),)
+    found = (await client.list(GIT_SOURCE)).items
+    if not found:
+        raise NotFound("no source is followed: start `gitward up` with --repo")
+    return found
+
+
+async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: float) -> None:
+    """Tell what the look found; with `wait`, follow it to its end."""
+    source = await client.get(GIT_SOURCE, "", name)
+    if problems := (source.get("status") or {}).get("problems"):
+        raise NotSynced("\n".join(shown(line) for line in problems))
+    if not wait:
+        click.echo(f"{name}: {_commit(source).get('declared', '-')[:7]} declared")
+        return
+    missing = "it is looked at"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            async for missing in _missing(client, name):
+                if sys.stderr.isatty():
+                    click.echo(f"\r\x1b[K{name}: {shown(missing)}", nl=False, err=True)
+    except TimeoutError as error:
+        raise NotSynced(f"{name}: not live and healthy after {timeout_seconds:g} s: {missing}") from error
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
+    click.echo(
+        f"{name}: {_commit(await client.get(GIT_SOURCE, '', name)).get('live', '')[:7]} live and healthy"
+    )
+
+
+async def _missing(client: Client, name: str) -> AsyncIterator[str]:
+    """What is still missing, again and again, until nothing is. NotSynced: it will never be there."""
+    while True:
+        source = await client.get(GIT_SOURCE, "", name)
+        if problems := (source.get("status") or {}).get("problems"):
+            raise NotSynced("\n".join(shown(line) for line in problems))
+        commit = _commit(source)
+        if not commit.get("fetched") or commit.get("live") != commit["fetched"]:
+            yield f"commit {commit.get('fetched', '?')[:7]} is not live yet"
+        elif unwell := await _unwell(client):
+            yield unwell
+        else:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _unwell(client: Client) -> str:
+    """The first object of git's that is not healthy, and why; '' if all are. Degraded is an end: NotSynced."""
+    for kind in WAITED_FOR:
+        for obj in await _of_git(client, kind):
+            state, why = health(obj)
+            place = f"{kind.kind} {obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
+            if state == "Degraded":
+                raise NotSynced(f"{place} is degraded: {shown(why)}")
+            if state != "Healthy":
+                return f"{place}: {why}"
+    return ""
+
+
+async def _of_git(client: Client, kind: Kind[Any]) -> list[KubeObject]:
+    found = (await client.list(kind)).items
+    return [
+        obj
+        for obj in found
+        if any(entry["manager"] == MANAGER for entry in obj["metadata"].get("managedFields", []))
+    ]
+
+
+def _commit(source: GitSource) -> CommitState:
+    return (source.get("status") or {}).get("commit") or {}
