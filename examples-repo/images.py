@@ -9,8 +9,8 @@ import docker
 
 BUSYBOX: Final = Path("/bin/busybox")
 APPLETS: Final = (
-    "awk", "cat", "cp", "date", "echo", "env", "grep", "head", "hostname", "httpd", "kill", "ls", "mkdir", "mv", "nslookup",
-    "ps", "rm", "sed", "seq", "sh", "sleep", "tail", "test", "touch", "tr", "true", "wget",
+    "awk", "cat", "cp", "date", "echo", "env", "grep", "head", "hostname", "httpd", "kill", "ls", "mkdir", "mv",
+    "nslookup", "ps", "rm", "sed", "seq", "sh", "sleep", "tail", "test", "touch", "tr", "true", "wget",
 )  # fmt: skip
 
 WEB: Final = r"""#!/bin/sh
@@ -32,7 +32,8 @@ trap 'exit 0' TERM
 while true; do
   access=$([ -n "$DATABASE_PASSWORD" ] && echo granted || echo denied)
   prices="\"tea\": $(cat /prices/tea), \"cups\": $(cat /prices/cups)"
-  echo "{\"pod\": \"$POD_NAME\", \"database\": \"$access\", $prices}" > /data/api/.new && mv /data/api/.new /data/api/products.json
+  echo "{\"pod\": \"$POD_NAME\", \"database\": \"$access\", $prices}" > /data/api/.new
+  mv /data/api/.new /data/api/products.json
   sleep 1 &
   wait $!
 done
