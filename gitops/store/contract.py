@@ -123,6 +123,11 @@ class Store(Protocol):
         """The fencing number of the present leader: a transaction that states another one is Fenced."""
         ...
 
+    @property
+    def problem(self) -> str | None:
+        """Why the last write was refused by the disk; None once one has succeeded again. For `/readyz` and status."""
+        ...
+
     def watch(
         self, scopes: tuple[Scope, ...], after: Position, *, bookmark_seconds: float | None = None
     ) -> AsyncGenerator[Batch, None]:

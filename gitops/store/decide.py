@@ -87,7 +87,9 @@ def sealed_as(before: KubeObject | None, after: KubeObject, key: Key) -> KubeObj
 
 def _has_secrets(obj: KubeObject | None) -> bool:
     fields = [cast("dict[str, object]", obj).get(name) for name in SECRET_FIELDS] if obj else []
-    return any(isinstance(leaf, Sensitive) for field in fields if isinstance(field, dict) for leaf in field.values())
+    return any(
+        isinstance(leaf, Sensitive) for field in fields if isinstance(field, dict) for leaf in field.values()
+    )
 
 
 def _wrapped(field: object) -> object:
@@ -100,7 +102,9 @@ def _check(txn: Txn, heads: Heads, epoch: int) -> None:
     if txn.epoch is not None and txn.epoch != epoch:
         raise Fenced(f"epoch {txn.epoch} is over: the leader's is {epoch}")
     if len(txn.ops) > OPS_MAX:
-        raise Invalid(f"{len(txn.ops)} writes in one transaction, at most {OPS_MAX} are possible: split the source")
+        raise Invalid(
+            f"{len(txn.ops)} writes in one transaction, at most {OPS_MAX} are possible: split the source"
+        )
     for key, expected in txn.checks:
         _expect(key, heads(key), expected)
 

@@ -60,7 +60,7 @@ class Feed:
         self.view = view
         self._recent: deque[Batch] = deque()
         self._recent_changes = 0
-        self._floor = view.revision  # Memory holds every change after this revision.
+        self.floor = view.revision  # Memory holds every change after this one.
         self._watchers: dict[Topic, dict[Watcher, None]] = {}
         self._subscribers: dict[object, Callable[[Batch], None]] = {}
         self._closed = False
@@ -92,8 +92,10 @@ class Feed:
         """See `Store.watch`. `older` reads the next batches after a position that memory no longer holds;
         it raises Expired where the past is gone, and gives at least one batch (perhaps without changes) otherwise."""
         if after >> 16 > self.view.revision:
-            raise TooLarge(f"resource version {after} is in the future: the newest is {position(self.view.revision)}")
-        while after < position(self._floor):
+            raise TooLarge(
+                f"resource version {after} is in the future: the newest is {position(self.view.revision)}"
+            )
+        while after < position(self.floor):
             for batch in await older(after, scopes):
                 after = position(batch.revision)
                 if batch.changes:
@@ -144,7 +146,7 @@ class Feed:
         while self._recent_changes > RECENT_CHANGES_MAX:
             gone = self._recent.popleft()
             self._recent_changes -= len(gone.changes)
-            self._floor = gone.revision
+            self.floor = gone.revision
 
     def _tell(self, published: Callable[[Batch], None], batch: Batch) -> None:
         try:

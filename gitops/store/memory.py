@@ -27,6 +27,10 @@ class MemoryStore:
     def epoch(self) -> int:
         return _EPOCH
 
+    @property
+    def problem(self) -> str | None:
+        return None
+
     async def commit(self, txn: Txn) -> Committed:
         return self.commit_now(txn)
 

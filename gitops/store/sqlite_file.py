@@ -1,0 +1,246 @@
+"""The SQLite file: its schema, how it is opened, loaded and read. Plain blocking functions, for the store's threads.
+
+Not for writing transactions (sqlite_writer.py) or pruning (sqlite_compact.py). The log of versions is the primary key,
+so a watch from history is a range scan, and the newest version of a key is its greatest id: there is no second copy.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gitops.kinds.errors import Expired
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import KubeObject, with_meta
+from gitops.store.contract import (
+    Batch,
+    Change,
+    Position,
+    Revision,
+    Scope,
+    SourceCommit,
+    StoreUnusable,
+    position,
+)
+from gitops.store.feed import concerns
+from gitops.store.seal import Sealer, load_key
+from gitops.view import View
+
+SCHEMA: Final = 1
+BUSY_SECONDS: Final = 5.0
+SCAN_TRANSACTIONS: Final = 256  # Read from history at once: bounds what one resuming watch holds in memory.
+
+# No history below the floor of its own: they change all the time, and nobody asks for last week's.
+FLEETING: Final = frozenset({("coordination.k8s.io", "Lease"), ("", "Event"), ("events.k8s.io", "Event")})
+
+_TABLES: Final = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE keys(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+-- id: the Position. previous: the id of the version before it (0: none). body: NULL: deleted.
+CREATE TABLE versions(id INTEGER PRIMARY KEY, key_id INT NOT NULL, previous INT NOT NULL,
+                      dictionary INT, sealed INT NOT NULL, body BLOB);
+CREATE INDEX by_key ON versions(key_id, id);
+CREATE TABLE transactions(revision INTEGER PRIMARY KEY, time INT NOT NULL /* microseconds since 1970, UTC */,
+                          actor TEXT NOT NULL, cause TEXT NOT NULL, source TEXT, commit_id TEXT);
+CREATE INDEX by_source ON transactions(source, revision) WHERE source IS NOT NULL;
+CREATE TABLE dictionaries(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+"""
+_EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Opened(NamedTuple):
+    """A file that is ours: the locked descriptor is to be closed last."""
+
+    connection: sqlite3.Connection
+    lock: int
+    sealer: Sealer
+    view: View
+    epoch: int
+
+
+def open_file(path: Path, key_file: Path) -> Opened:
+    """Make or open the store at `path`, take its lock, begin a new epoch, and load every object.
+
+    Raises:
+        StoreUnusable: in use, newer than this program, damaged, or sealed with another key.
+    """
+    lock = _locked(path)
+    connection = None
+    try:
+        connection = connect(path)
+        epoch, sealer = _prepare(connection, path, key_file)
+        return Opened(connection, lock, sealer, _load(connection, sealer), epoch)
+    except BaseException as error:
+        if connection:
+            connection.close()
+        os.close(lock)
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnusable(
+                f"{path}: cannot be opened: {error}: restore a backup if it is damaged"
+            ) from error
+        raise
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes durably. It may cross threads: one uses it at a time."""
+    os.close(
+        os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    )  # SQLite itself would obey the umask; -wal and -shm follow.
+    path.chmod(0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A read-only connection, for history."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def microseconds(moment: datetime) -> int:
+    """A time as it is stored."""
+    return (moment - _EPOCH_START) // timedelta(microseconds=1)
+
+
+def meta(connection: sqlite3.Connection, name: str) -> int:
+    """A number of the file's own: `schema`, `epoch`, or a floor; 0 if it was never set."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def set_meta(connection: sqlite3.Connection, name: str, value: int | str) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+
+def last_revision(connection: sqlite3.Connection) -> int:
+    """The newest durable revision. Pruning may remove its row, but not before the floor has passed it."""
+    (newest,) = connection.execute("SELECT max(revision) FROM transactions").fetchone()
+    return max(newest or 0, meta(connection, "floor"), meta(connection, "fleeting floor"))
+
+
+def read_batches(
+    connection: sqlite3.Connection, sealer: Sealer, after: Position, upto: Revision, scopes: tuple[Scope, ...]
+) -> tuple[Batch, ...]:
+    """The next transactions after a position, at most SCAN_TRANSACTIONS; the last batch says how far it went.
+
+    Raises:
+        Expired: compaction has passed `after`.
+    """
+    connection.execute("BEGIN")  # One snapshot: compaction raises the floor before it deletes.
+    try:
+        kinds = {(scope.group, scope.kind) for scope in scopes}
+        floor = max(meta(connection, "floor"), meta(connection, "fleeting floor") if kinds & FLEETING else 0)
+        if after < position(floor):
+            raise Expired(
+                f"resource version {after} is too old, history begins after {position(floor)}: list again"
+            )
+        sql = "SELECT revision FROM transactions WHERE revision >= ? AND revision <= ? ORDER BY revision LIMIT ?"
+        found = connection.execute(sql, (after >> 16, upto, SCAN_TRANSACTIONS)).fetchall()
+        last = Revision(found[-1][0]) if len(found) == SCAN_TRANSACTIONS else upto
+        batches: dict[int, list[Change]] = {}
+        for change in _changes(connection, sealer, (after, position(last)), kinds):
+            if concerns(scopes, change):
+                batches.setdefault(change.position >> 16, []).append(change)
+        batches.setdefault(last, [])
+        return tuple(Batch(Revision(revision), tuple(changes)) for revision, changes in batches.items())
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def read_commits(connection: sqlite3.Connection, source: str) -> tuple[SourceCommit, ...]:
+    """A source's commits, newest first; one that was declared twice counts from the last time."""
+    sql = """SELECT commit_id, max(revision), time FROM transactions WHERE source = ?
+             GROUP BY commit_id ORDER BY max(revision) DESC"""
+    rows = connection.execute(sql, (source,))
+    return tuple(SourceCommit(source, commit, revision, _moment(time)) for commit, revision, time in rows)
+
+
+def _locked(path: Path) -> int:
+    """One process at a time. A record lock ends with the process, and no forked child can keep it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock_path = path.with_name(path.name + ".lock")
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        holder = os.read(lock, 32).decode(errors="replace").strip()
+        os.close(lock)
+        raise StoreUnusable(
+            f"{path}: in use by process {holder}: stop it first, or use another directory"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, key_file: Path) -> tuple[int, Sealer]:
+    """Create the tables in a new file, check those of an old one, and begin an epoch: all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    fresh = not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+    if fresh:
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        set_meta(connection, "schema", SCHEMA)
+    found = meta(connection, "schema")
+    if found > SCHEMA:
+        raise StoreUnusable(
+            f"{path}: written by a newer Gitward (schema {found}, known: {SCHEMA}): use that version"
+        )
+    sealer = Sealer(load_key(key_file, may_create=fresh))
+    if fresh:
+        set_meta(connection, "key", sealer.proof())
+    (proof,) = connection.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()
+    if not sealer.proves(proof):
+        raise StoreUnusable(f"{key_file}: not the key that sealed {path}: restore the right one")
+    epoch = meta(connection, "epoch") + 1
+    set_meta(connection, "epoch", epoch)
+    connection.execute("COMMIT")
+    return epoch, sealer
+
+
+def _load(connection: sqlite3.Connection, sealer: Sealer) -> View:
+    """The newest version of every key, in one grouped scan."""
+    sql = """SELECT k.key, v.id, v.sealed, v.body, t.time
+             FROM (SELECT max(id) AS newest FROM versions GROUP BY key_id) AS heads
+             JOIN versions v ON v.id = heads.newest JOIN keys k ON k.id = v.key_id
+             JOIN transactions t ON t.revision = v.id >> 16
+             WHERE v.body IS NOT NULL"""
+    view = View()
+    for text, at, sealed, body, time in connection.execute(sql):
+        key = Key.of_text(text)
+        obj = _stamped(sealer, key, body, sealed, at)
+        view.apply(Change(Position(at), key, None, obj, _moment(time)))
+    view.advance(last_revision(connection))
+    return view
+
+
+def _changes(
+    connection: sqlite3.Connection, sealer: Sealer, between: tuple[int, int], kinds: set[tuple[str, str]]
+) -> Iterator[Change]:
+    """What was written to objects of some kinds in (after, upto], in order."""
+    sql = """SELECT v.id, k.key, v.sealed, v.body, t.time, p.id, p.sealed, p.body
+             FROM versions v JOIN keys k ON k.id = v.key_id JOIN transactions t ON t.revision = v.id >> 16
+             LEFT JOIN versions p ON p.id = v.previous
+             WHERE v.id > ? AND v.id <= ? ORDER BY v.id"""
+    for at, text, sealed, body, time, before_at, before_sealed, before_body in connection.execute(
+        sql, between
+    ):
+        key = Key.of_text(text)
+        if (key.group, key.kind) in kinds:
+            before = _stamped(sealer, key, before_body, before_sealed, before_at) if before_body else None
+            after = _stamped(sealer, key, body, sealed, at) if body else None
+            yield Change(Position(at), key, before, after, _moment(time))
+
+
+def _stamped(sealer: Sealer, key: Key, body: bytes, sealed: int, at: int) -> KubeObject:
+    return with_meta(sealer.decode(key, body, bool(sealed)), resourceVersion=str(at))
+
+
+def _moment(time: int) -> datetime:
+    return _EPOCH_START + timedelta(microseconds=time)

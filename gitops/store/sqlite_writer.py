@@ -1,0 +1,205 @@
+"""The one thread that writes the SQLite file. Many transactions share an fsync; nothing is read but after a failure.
+
+What crosses into it are frozen `Record`s in the order of their revisions; what comes back is one `Outcome` for each
+group. A refused group takes with it all that was decided behind it, by generation: the loop begins a new one when it
+hears of the refusal, and with its first record the thread reopens the file and tries again.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple
+
+from gitops.kinds.errors import Unavailable
+from gitops.store.sqlite_file import connect, last_revision
+
+GROUP_ROWS_MAX: Final = 256  # Rows that share one fsync; one large transaction may have more.
+
+log = logging.getLogger(__name__)
+
+VersionRow = tuple[str, int, int, int, bytes | None]  # Key text, id, previous, sealed, body.
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One decided transaction as it goes to disk."""
+
+    revision: int
+    time: int
+    actor: str
+    cause: str
+    source: str | None
+    commit: str | None
+    versions: tuple[VersionRow, ...]
+    patience_seconds: float
+    generation: int
+
+
+class Outcome(NamedTuple):
+    """`refused` None: all up to `revision` is durable. Else: the whole generation failed, for this reason."""
+
+    revision: int
+    generation: int
+    refused: Unavailable | None
+
+
+class Errand(NamedTuple):
+    """A piece of upkeep, run in a transaction of its own between two groups."""
+
+    run: Callable[[sqlite3.Connection], Any]  # Any: what it returns is between it and its future.
+    future: "Future[Any]"
+
+
+class Writer:
+    """Owns the writing connection and the thread. `told` is called on the thread with every outcome, in order."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, revision: int, told: Callable[[Outcome], object]
+    ) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._durable = revision
+        self._refused_generation = -1
+        self._told = told
+        self._queue: SimpleQueue[Record | Errand | None] = SimpleQueue()
+        self._left: Record | Errand | None = None  # Taken from the queue, but not of the last group.
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        self._queue.put(record)
+
+    def ask(self, run: Callable[[sqlite3.Connection], Any]) -> "Future[Any]":
+        """Have an errand run between two groups."""
+        errand = Errand(run, Future())
+        self._queue.put(errand)
+        return errand.future
+
+    def stop(self) -> None:
+        """Write what waits, close the file, and return when it is done."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            if isinstance(item, Errand):
+                self._do(item)
+                continue
+            group = [record for record in self._group(item) if record.generation > self._refused_generation]
+            if group:
+                self._write(group)
+        if self._connection:
+            self._connection.close()
+
+    def _next(self) -> Record | Errand | None:
+        item, self._left = self._left, None
+        return item or self._queue.get()
+
+    def _group(self, first: Record) -> list[Record]:
+        """What waits behind `first`, up to the bound; while all in it are patient, a little longer."""
+        group, rows = [first], len(first.versions)
+        until = time.monotonic() + first.patience_seconds
+        while rows < GROUP_ROWS_MAX:
+            try:
+                item = self._queue.get(timeout=max(until - time.monotonic(), 0))
+            except Empty:
+                break
+            if not isinstance(item, Record):
+                if item is None:
+                    self._queue.put(None)
+                else:
+                    self._left = item
+                break
+            group.append(item)
+            rows += len(item.versions)
+            until = min(until, time.monotonic() + item.patience_seconds)
+        return group
+
+    def _write(self, group: list[Record]) -> None:
+        generation = group[-1].generation
+        try:
+            connection = self._begun()
+            _insert(connection, group)
+            connection.execute("COMMIT")
+        except Exception as error:  # The top of a loop: whatever went wrong, the waiting must hear of it.
+            log.exception("a write was refused", extra={"fields": {"path": str(self._path)}})
+            self._drop()
+            self._refused_generation = generation
+            self._told(Outcome(self._durable, generation, refusal(self._path, error)))
+            return
+        self._durable = group[-1].revision
+        self._told(Outcome(self._durable, generation, None))
+
+    def _do(self, errand: Errand) -> None:
+        if not errand.future.set_running_or_notify_cancel():
+            return
+        try:
+            connection = self._begun()
+            result = errand.run(connection)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 # The top of a loop; its future tells.
+            self._drop()
+            errand.future.set_exception(refusal(self._path, error))
+            return
+        errand.future.set_result(result)
+
+    def _begun(self) -> sqlite3.Connection:
+        """The connection inside a transaction. After a failure it is a new one: a failed fsync is never repeated on
+        the same one. What was reported as failed but reached the disk is taken back then."""
+        reopened = self._connection is None
+        if self._connection is None:
+            self._connection = connect(self._path)
+        self._connection.execute("BEGIN IMMEDIATE")
+        if reopened:
+            found = last_revision(self._connection)
+            if found < self._durable:
+                raise Unavailable(f"revision {self._durable} was durable, but the file ends at {found}")
+            self._connection.execute("DELETE FROM versions WHERE id > ?", (self._durable << 16 | 0xFFFF,))
+            self._connection.execute("DELETE FROM transactions WHERE revision > ?", (self._durable,))
+        return self._connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.close()  # Rolls back what is open.
+        except sqlite3.Error:
+            log.warning("the refused connection did not close", exc_info=True)
+
+
+def _insert(connection: sqlite3.Connection, group: list[Record]) -> None:
+    connection.executemany(
+        "INSERT INTO transactions VALUES(?, ?, ?, ?, ?, ?)",
+        [(r.revision, r.time, r.actor, r.cause, r.source, r.commit) for r in group],
+    )
+    rows = [row for record in group for row in record.versions]
+    connection.executemany("INSERT OR IGNORE INTO keys(key) VALUES(?)", [(row[0],) for row in rows])
+    connection.executemany(
+        """INSERT INTO versions(id, key_id, previous, sealed, body)
+           VALUES(?2, (SELECT id FROM keys WHERE key = ?1), ?3, ?4, ?5)""",
+        rows,
+    )
+
+
+def refusal(path: Path, error: Exception) -> Unavailable:
+    """Our word for what the disk said, with what to do."""
+    advice = "nothing was written; it is tried again with the next write"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # The low byte: which family of errors.
+    if code == sqlite3.SQLITE_FULL:
+        advice = "free some space on that disk; nothing was written, and the store goes on by itself"
+    elif code == sqlite3.SQLITE_IOERR:
+        advice = "the disk failed (see `dmesg`), or it is full; nothing was written"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        advice = "make that directory writable again; nothing was written, and the store goes on by itself"
+    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        advice = "the file is damaged: stop the master and restore a backup"
+    refused = Unavailable(f"{path}: {error}: {advice}")
+    refused.__cause__ = error
+    return refused
