@@ -1,4 +1,4 @@
-"""`gitward bench deploy`: from a hook's receipt to N Ready pods, against the raw Docker API, and where the time goes."""
+"""`gitward bench deploy`: from a hook's receipt to N Ready pods, against the raw Docker API: where the time goes."""
 
 import asyncio
 import time
