@@ -20,6 +20,7 @@ from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 
 GOAL_RATIO: Final = 1.5
+NAMESPACE: Final = "apiVersion: v1\nkind: Namespace\nmetadata: {name: bench}\n"
 READY_SECONDS_MAX: Final = 300.0
 IMAGE: Final = "gitward.example/bench:1"
 COMMAND: Final = ("/bin/busybox", "sleep", "3600")
@@ -60,6 +61,7 @@ def run_bench(*, pods: int, runs: int) -> None:
     _load_image(engine)
     pairs = []
     with running_cluster() as cluster:
+        cluster.commit({"namespace.yaml": NAMESPACE}, "a namespace")
         for number in range(runs):
             timeline = asyncio.run(_ours(cluster, pods, number))
             start = start_raw(engine, pods=pods, image=IMAGE, command=COMMAND)
