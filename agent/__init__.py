@@ -1,5 +1,6 @@
-"""The node agent: it makes one host do what the API says of its node. May import gitops.kinds and gitops.client only.
+"""The node agent: makes the pods of one node run on a container engine and reports what became of them.
 
-In reading order: `node` (composition root), `pods`, `runtime`, `volumes`, `probes`, `network`, `services`, `dns`,
-`ingress`, `proxies` (the network side behind one door), `helpers` (processes that outlive the agent), `teardown`.
+Imports of ours: `gitops.kinds` and `gitops.client` only. In reading order: `pods/` (the life of a pod), `runtime/` (the
+engine), `volumes/`, `probes/`, `network/`, `services/`, `dns/`, `ingress/`, `node.py` (composition root, and the
+program that `gitward up` starts: `python -m agent.node`).
 """

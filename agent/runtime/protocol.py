@@ -9,9 +9,21 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-SANDBOX = "POD"  # The container name of a pod's sandbox, as dockershim named it.
+SANDBOX: Final = "POD"  # The container name of a pod's sandbox, as dockershim named it.
+
+# The stable names of what runs: `gitward down` finds its containers by them, even without the data directory.
+LABEL_CLUSTER: Final = "io.gitward.cluster"
+LABEL_POD_UID: Final = "io.gitward.pod-uid"
+LABEL_POD_NAME: Final = "io.gitward.pod-name"
+LABEL_POD_NAMESPACE: Final = "io.gitward.pod-namespace"
+LABEL_CONTAINER: Final = "io.gitward.container"
+LABEL_ATTEMPT: Final = "io.gitward.attempt"
+LABEL_IMAGE: Final = "io.gitward.image"  # As the manifest names it: the engine may answer an id.
+LABEL_SANDBOX: Final = "io.gitward.sandbox"  # The sandbox that a container was made for.
+LABEL_BACK_OFF: Final = "io.gitward.back-off-seconds"  # How long to wait when this attempt ends.
+LABEL_ADDRESS: Final = "io.gitward.address"  # On a sandbox: the pod's address.
 
 
 class Phase(StrEnum):
@@ -60,6 +72,10 @@ class SandboxSpec:
     pod_namespace: str
     hostname: str
     host_network: bool = False
+    host_ipc: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    hosts: str = ""  # /etc/hosts and /etc/resolv.conf of every container of the pod; '': the engine's.
+    resolv_conf: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)  # More labels to carry, such as the address.
 
 
@@ -82,6 +98,8 @@ class ContainerSpec:
     security: Security = Security()
     tty: bool = False
     stdin: bool = False
+    host_pid: bool = False
+    share_processes: bool = False  # The sandbox's PID namespace instead of one of its own.
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -105,6 +123,11 @@ class ContainerState(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     labels: Mapping[str, str]
+
+    @property
+    def sandbox_id(self) -> str:
+        """The sandbox that an app or init container was made for."""
+        return self.labels.get(LABEL_SANDBOX, "")
 
 
 class ImageState(NamedTuple):
@@ -141,8 +164,9 @@ class RuntimeEvent(NamedTuple):
 class Runtime(Protocol):
     async def info(self) -> EngineInfo: ...
 
-    async def states(self) -> list[ContainerState]:
-        """All containers of this cluster, by label, running or not. One filtered list, details of changed ones only."""
+    async def states(self, pod_uid: str = "") -> list[ContainerState]:
+        """All containers of this cluster, by label, running or not; of one pod if `pod_uid` is given.
+        One filtered list, details of changed ones only."""
         ...
 
     async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
@@ -172,7 +196,9 @@ class Runtime(Protocol):
         """`auth`: username and password for its registry. Raises NotFound or Unavailable with the registry's words."""
         ...
 
-    async def exec(self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float) -> ExecResult: ...
+    async def exec(
+        self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
+    ) -> ExecResult: ...
 
     def logs(
         self,

@@ -1,0 +1,6 @@
+"""The life of a pod on its node: one pure state machine, and one task for each pod that carries it out.
+
+May import `agent.runtime`, `agent.volumes`, `agent.probes`, `gitops.kinds`. In reading order: `observed.py` (the
+values that the machine takes and gives), `machine.py` (what to do next), `status.py` and `conditions.py` (what the API
+is told), `backoff.py`, `resources.py`, `environment.py`, `worker.py` (does it).
+"""

@@ -1,0 +1,72 @@
+"""A pod's conditions, in the order in which Kubernetes writes them. Pure.
+
+Source: kubernetes/pkg/kubelet/status/generate.go.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, cast
+
+from agent.pods.observed import PodObserved
+from agent.runtime.protocol import Phase
+from gitops.kinds.core.pod import ContainerStatus, Pod, PodPhase, is_sidecar, pod_status
+from gitops.kinds.objects import Condition, timestamp
+
+DONE: Final = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
+
+
+def conditions(
+    desired: Pod,
+    observed: PodObserved,
+    statuses: Sequence[ContainerStatus],
+    phase: PodPhase,
+    *,
+    initialized: bool,
+    now: datetime,
+) -> list[Condition]:
+    """What others wrote (PodScheduled, DisruptionTarget) is kept; `lastTransitionTime` moves only with the status."""
+    sandbox = observed.sandbox
+    wired = sandbox is not None and sandbox.phase is Phase.RUNNING and bool(observed.address)
+    inits = {one["name"] for one in desired["spec"].get("initContainers", ()) if not is_sidecar(one)}
+    unready = [one["name"] for one in statuses if not one["ready"] and one["name"] not in inits]
+    ready = _ready(phase, unready, initialized)
+    written = [
+        _condition("PodReadyToStartContainers", wired),
+        _initialized(phase, [one for one in statuses if one["name"] in inits], initialized),
+        cast(Condition, {**ready, "type": "Ready"}),
+        ready,
+    ]
+    known = {one["type"]: one for one in pod_status(desired).get("conditions", ())}
+    if "PodScheduled" not in known:
+        written.append(_condition("PodScheduled", True))
+    ours = {one["type"] for one in written}
+    others = [one for name, one in known.items() if name not in ours]
+    return [_since(one, known.get(one["type"]), now) for one in written] + others
+
+
+def _ready(phase: PodPhase, unready: Sequence[str], initialized: bool) -> Condition:
+    if reason := DONE.get(phase):
+        return {**_condition("ContainersReady", False), "reason": reason}
+    if initialized and not unready:
+        return _condition("ContainersReady", True)
+    message = f"containers with unready status: [{' '.join(unready)}]"
+    return {**_condition("ContainersReady", False), "reason": "ContainersNotReady", "message": message}
+
+
+def _initialized(phase: PodPhase, inits: Iterable[ContainerStatus], initialized: bool) -> Condition:
+    if not initialized:
+        todo = [one["name"] for one in inits if not one["ready"]]
+        message = f"containers with incomplete status: [{' '.join(todo)}]"
+        return {**_condition("Initialized", False), "reason": "ContainersNotInitialized", "message": message}
+    condition = _condition("Initialized", True)
+    return {**condition, "reason": "PodCompleted"} if phase == "Succeeded" else condition
+
+
+def _condition(name: str, holds: bool) -> Condition:
+    return {"type": name, "status": "True" if holds else "False", "lastProbeTime": None}
+
+
+def _since(condition: Condition, known: Condition | None, now: datetime) -> Condition:
+    if known is not None and known["status"] == condition["status"]:
+        return {**condition, "lastTransitionTime": known.get("lastTransitionTime", timestamp(now))}
+    return {**condition, "lastTransitionTime": timestamp(now)}

@@ -1,0 +1,236 @@
+"""What to do next for a pod: one pure function, `step`, from what should be, what is and the time.
+
+It keeps nothing. What must outlive the agent is read back from labels and from the status that the API holds, so a
+killed agent goes on where it was. Source: kubernetes/pkg/kubelet (`computePodActions`, `syncTerminatingPod`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from agent.pods.backoff import MAX_SECONDS, has_failed, may_start_at, next_back_off_seconds, restarts
+from agent.pods.observed import (
+    Action,
+    Actions,
+    DeleteFromApi,
+    EnsureSandbox,
+    EnsureVolumes,
+    PodObserved,
+    Remove,
+    Run,
+    Stop,
+    TearDown,
+    Withdraw,
+)
+from agent.pods.status import ERR_IMAGE_PULL_SECONDS, is_init_done, is_initialized, policy_of, report
+from agent.runtime.protocol import LABEL_BACK_OFF, SANDBOX, ContainerState, Phase
+from gitops.kinds.core.pod import Container, Pod, PodStatus, is_ready, is_sidecar, pod_status
+from gitops.kinds.objects import is_going, moment_of
+
+TROUBLE_FIRST_SECONDS: Final = (
+    2  # A sandbox, network or volume that failed; doubled at each failure in a row.
+)
+PULL_FIRST_SECONDS: Final = 10  # kubelet's back-off for images.
+CONFIG_RETRY_SECONDS: Final = (
+    2  # A missing ConfigMap is an ordering, not a fault: it may come with the next commit.
+)
+REPORT_RETRY_SECONDS: Final = 1
+GRACE_DEFAULT_SECONDS: Final = 30
+GRACE_MIN_SECONDS: Final = 1  # kubelet's smallest: also a forced delete lets a process see SIGTERM.
+
+
+def step(desired: Pod | None, observed: PodObserved, now: datetime) -> Actions:
+    """The next actions for one pod.
+
+    Args:
+        desired: the pod as the API has it, its status as last reported; None: the API has no such pod (any more).
+        observed: see there.
+        now: UTC.
+    Returns:
+        Settled (nothing to do, the status as reported) once the pod is as it should be. Of a pod that is gone:
+        settled once nothing of it is left.
+    """
+    if desired is None:
+        return _end(None, observed, now, None)
+    status = report(desired, observed, now)
+    if is_going(desired):
+        return _end(desired, observed, now, status)
+    if status["phase"] in ("Succeeded", "Failed"):
+        return _finish(desired, observed, status)
+    plan = _Plan(desired, observed, now)
+    plan.toward_running()
+    return plan.actions(status)
+
+
+def _finish(desired: Pod, observed: PodObserved, status: PodStatus) -> Actions:
+    """Toward rest: a pod that succeeded or failed runs nothing; its dead containers stay for their logs."""
+    do: tuple[Action, ...] = _stops(desired, observed, "Pod has finished")
+    if not observed.running and (observed.sandbox is not None or observed.volumes_ready):
+        do = (TearDown(),)
+    return Actions(do, status=status)
+
+
+def _end(desired: Pod | None, observed: PodObserved, now: datetime, status: PodStatus | None) -> Actions:
+    """Toward nothing: not Ready, out of the proxies, SIGTERM, SIGKILL, last status, traces removed, last delete."""
+    again = now + timedelta(seconds=REPORT_RETRY_SECONDS)
+    if observed.running:
+        if desired is not None and is_ready(desired) and not observed.offline:
+            return Actions(status=status, wake_at=again)
+        if observed.address and not observed.withdrawn:
+            return Actions((Withdraw(observed.address),), status=status)
+        return Actions(_stops(desired, observed, "Stopping container"), status=status)
+    if desired is not None and status != pod_status(desired) and not observed.offline:
+        return Actions(status=status, wake_at=again)  # The last words come before the traces go.
+    if observed.containers or observed.volumes_ready:
+        dead = tuple(Remove(state.id) for state in observed.containers if state.container != SANDBOX)
+        return Actions((*dead, TearDown()), status=status)
+    return Actions((DeleteFromApi(),) if desired is not None else (), status=status)
+
+
+def _stops(desired: Pod | None, observed: PodObserved, why: str) -> tuple[Stop, ...]:
+    """All app containers at once; sidecars after them, the last one first."""
+    inits = desired["spec"].get("initContainers", []) if desired is not None else []
+    sidecars = [one["name"] for one in inits if is_sidecar(one)]
+    apps = [state for state in observed.running if state.container not in sidecars]
+    if apps:
+        return tuple(_stop(desired, state, why) for state in apps)
+    by_age = sorted(observed.running, key=lambda state: sidecars.index(state.container))
+    return tuple(_stop(desired, state, why) for state in by_age[-1:])
+
+
+def _stop(desired: Pod | None, state: ContainerState, why: str, grace_seconds: int | None = None) -> Stop:
+    grace = GRACE_DEFAULT_SECONDS
+    if desired is not None:
+        grace = desired["spec"].get("terminationGracePeriodSeconds", GRACE_DEFAULT_SECONDS)
+        grace = desired["metadata"].get("deletionGracePeriodSeconds", grace)
+    if grace_seconds is not None:
+        grace = grace_seconds
+    return Stop(state.container, state.id, max(grace, GRACE_MIN_SECONDS), why)
+
+
+class _Plan:
+    """Collects the actions of one step of a pod that shall run."""
+
+    def __init__(self, desired: Pod, observed: PodObserved, now: datetime) -> None:
+        self._desired, self._observed, self._now = desired, observed, now
+        self._do: list[Action] = []
+        self._wakes: list[datetime] = []
+        self._probe: list[str] = []
+
+    def actions(self, status: PodStatus) -> Actions:
+        return Actions(tuple(self._do), tuple(self._probe), status, min(self._wakes, default=None))
+
+    def toward_running(self) -> None:
+        """A sandbox and volumes, then init containers one by one, then all others at once."""
+        self._watch_deadline()
+        observed, sandbox = self._observed, self._observed.sandbox
+        if sandbox is not None and sandbox.phase is not Phase.RUNNING:
+            # Nothing can be started in a dead sandbox, and what still runs there is cut off: begin anew.
+            self._do += _stops(self._desired, observed, "Pod sandbox is gone")
+            if not observed.running:
+                self._do.append(Remove(sandbox.id))
+            return
+        ready = sandbox is not None and bool(observed.address) and observed.volumes_ready
+        if not ready and self._may_retry(SANDBOX, TROUBLE_FIRST_SECONDS):
+            if sandbox is None or not observed.address:
+                self._do.append(EnsureSandbox())
+            if not observed.volumes_ready:
+                self._do.append(EnsureVolumes())
+        if ready and sandbox is not None:
+            self._start_in(sandbox)
+            self._sweep()
+
+    def _start_in(self, sandbox: ContainerState) -> None:
+        spec = self._desired["spec"]
+        initialized = is_initialized(self._desired, self._observed)
+        for container in spec.get("initContainers", ()):
+            if is_sidecar(container):
+                self._keep_running(container, sandbox)
+            elif not initialized:
+                self._complete(container, sandbox)
+            if not initialized and not is_init_done(self._desired, self._observed, container):
+                return
+        for container in spec["containers"]:
+            self._keep_running(container, sandbox)
+
+    def _complete(self, container: Container, sandbox: ContainerState) -> None:
+        """One init container: run until it has ended well in this sandbox. With Never its failure was the pod's."""
+        newest = self._observed.newest(container["name"])
+        unmade = newest is None or newest.sandbox_id != sandbox.id or newest.phase is Phase.CREATED
+        if unmade or (newest and has_failed(newest) and self._is_due(may_start_at(newest))):
+            self._run(container, newest)
+
+    def _keep_running(self, container: Container, sandbox: ContainerState) -> None:
+        """An app container or sidecar: started, restarted in its time, stopped when it may not go on."""
+        newest = self._observed.newest(container["name"])
+        if newest is None or newest.phase is Phase.CREATED:
+            self._run(container, newest)
+            return
+        changed = newest.image != container["image"]
+        if newest.phase is Phase.EXITED:
+            again = restarts(policy_of(self._desired, container), newest)
+            if changed or (again and self._is_due(may_start_at(newest))):
+                self._run(container, newest)
+            return
+        verdict = self._observed.verdicts.get(container["name"])
+        if newest.sandbox_id != sandbox.id:
+            self._do.append(_stop(self._desired, newest, "Pod sandbox changed"))
+        elif changed:
+            self._do.append(_stop(self._desired, newest, f"Container {container['name']} definition changed"))
+        elif verdict is not None and verdict.container_id == newest.id and verdict.unhealthy:
+            self._do.append(_stop(self._desired, newest, verdict.unhealthy, verdict.grace_seconds))
+        else:
+            self._probe.append(container["name"])
+
+    def _run(self, container: Container, newest: ContainerState | None) -> None:
+        name = container["name"]
+        trouble = self._observed.trouble.get(name)
+        pull = trouble is not None and trouble.reason == "ErrImagePull"
+        if trouble is not None and pull:
+            self._is_due(
+                trouble.at + timedelta(seconds=ERR_IMAGE_PULL_SECONDS)
+            )  # It is then shown differently.
+        if not self._may_retry(name, PULL_FIRST_SECONDS if pull else CONFIG_RETRY_SECONDS):
+            return
+        sandbox = self._observed.sandbox
+        if newest is None:
+            self._do.append(Run(name, _first_attempt(self._desired, name), 0))
+        elif newest.phase is Phase.CREATED and sandbox is not None and newest.sandbox_id == sandbox.id:
+            self._do.append(Run(name, newest.attempt, int(newest.labels.get(LABEL_BACK_OFF, "0"))))
+        else:
+            self._do.append(Run(name, newest.attempt + 1, next_back_off_seconds(newest)))
+
+    def _sweep(self) -> None:
+        """Of each container the newest attempt and the one before it are kept, for its logs and its last state."""
+        for name in sorted({state.container for state in self._observed.containers} - {SANDBOX}):
+            self._do += [Remove(state.id) for state in self._observed.history(name)[2:]]
+
+    def _watch_deadline(self) -> None:
+        seconds = self._desired["spec"].get("activeDeadlineSeconds")
+        started = pod_status(self._desired).get("startTime")
+        if seconds and started:
+            self._is_due(moment_of(started) + timedelta(seconds=seconds))
+
+    def _may_retry(self, what: str, first_seconds: int) -> bool:
+        """Whether the last trouble with it, if any, is old enough."""
+        trouble = self._observed.trouble.get(what)
+        if trouble is None:
+            return True
+        delay = min(first_seconds * 2 ** min(trouble.failures - 1, 10), MAX_SECONDS)
+        return self._is_due(trouble.at + timedelta(seconds=delay))
+
+    def _is_due(self, at: datetime | None) -> bool:
+        """Whether the time has come; if not, the pod is looked at again then."""
+        if at is None or at <= self._now:
+            return True
+        self._wakes.append(at)
+        return False
+
+
+def _first_attempt(desired: Pod, name: str) -> int:
+    """0, or more than was reported where the engine has lost the container: a restart count never falls."""
+    known = pod_status(desired)
+    for status in (*known.get("initContainerStatuses", ()), *known.get("containerStatuses", ())):
+        state = status.get("state", {})
+        if status["name"] == name and ("running" in state or "terminated" in state or status["restartCount"]):
+            return int(status["restartCount"]) + 1
+    return 0

@@ -1,0 +1,131 @@
+"""What the machine is told of a pod, and what it answers: values only, so that a step is a pure function."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from agent.runtime.protocol import SANDBOX, ContainerState, Phase
+from gitops.kinds.core.pod import PodStatus
+
+
+class Trouble(NamedTuple):
+    """Why something could not be done; under SANDBOX for the pod's own: its sandbox, network or volumes."""
+
+    reason: str  # ErrImagePull, CreateContainerConfigError, FailedCreatePodSandBox, …
+    message: str
+    at: datetime
+    failures: int  # In a row, from 1.
+
+
+class Verdict(NamedTuple):
+    """What the probes of one container say. Belongs to one start of it, by id."""
+
+    container_id: str
+    started: bool
+    ready: bool
+    unhealthy: str = (
+        ""  # Not empty: it failed its liveness or startup probe and shall be stopped; the reason.
+    )
+    grace_seconds: int | None = None  # The failed probe's own grace period.
+
+
+@dataclass(frozen=True, slots=True)
+class PodObserved:
+    """What is, as far as the agent can see.
+
+    Attributes:
+        containers: those of this pod, sandbox included, dead ones too.
+        address: where its network is attached; '' until then.
+        node_address: the node's own, shown as hostIP and given to pods on the host's network.
+        volumes_ready: mounted and filled.
+        trouble, verdicts: by container name.
+        withdrawn: its address is out of the node's proxies, or never was in them.
+        offline: the API did not take the last report; nothing waits for it then.
+    """
+
+    containers: tuple[ContainerState, ...] = ()
+    address: str = ""
+    node_address: str = ""
+    volumes_ready: bool = False
+    trouble: Mapping[str, Trouble] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    withdrawn: bool = False
+    offline: bool = False
+
+    @property
+    def sandbox(self) -> ContainerState | None:
+        return next((state for state in self.containers if state.container == SANDBOX), None)
+
+    def history(self, container: str) -> tuple[ContainerState, ...]:
+        """The attempts of one container, newest first."""
+        ours = (state for state in self.containers if state.container == container)
+        return tuple(sorted(ours, key=lambda state: state.attempt, reverse=True))
+
+    def newest(self, container: str) -> ContainerState | None:
+        return next(iter(self.history(container)), None)
+
+    @property
+    def running(self) -> tuple[ContainerState, ...]:
+        """App and init containers that run."""
+        return tuple(s for s in self.containers if s.container != SANDBOX and s.phase is Phase.RUNNING)
+
+
+class EnsureSandbox(NamedTuple):
+    """A running sandbox with its network attached."""
+
+
+class EnsureVolumes(NamedTuple):
+    """Every volume of the pod mounted and filled."""
+
+
+class Run(NamedTuple):
+    """Pull if need be, create and start one attempt of a container."""
+
+    container: str
+    attempt: int
+    back_off_seconds: int  # To be remembered on it: how long to wait when it ends.
+
+
+class Stop(NamedTuple):
+    container: str
+    container_id: str
+    grace_seconds: float
+    why: str
+
+
+class Remove(NamedTuple):
+    container_id: str
+
+
+class Withdraw(NamedTuple):
+    """Take the address out of the node's proxies; done when no open flow uses it, or after a short bound."""
+
+    address: str
+
+
+class TearDown(NamedTuple):
+    """Sandbox removed, network detached, volumes unmounted and removed: only dead containers are left of the pod."""
+
+
+class DeleteFromApi(NamedTuple):
+    """The last word about a pod: grace 0, with its uid as precondition."""
+
+
+Action = EnsureSandbox | EnsureVolumes | Run | Stop | Remove | Withdraw | TearDown | DeleteFromApi
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What to do next. All may go on at once; each may be given again while it goes on.
+
+    Attributes:
+        probe: the containers whose probes shall run now.
+        status: what the API shall say; None: nothing (the object is gone).
+        wake_at: when to look again though nothing happened.
+    """
+
+    do: tuple[Action, ...] = ()
+    probe: tuple[str, ...] = ()
+    status: PodStatus | None = None
+    wake_at: datetime | None = None

@@ -1,0 +1,387 @@
+"""The Docker driver. Plain calls go through Docker's SDK in threads, a bounded number at once; long ones through
+`docker_stream.py`. Docker's errors become ours in one place, `_ask`.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import docker.errors
+import requests
+from docker.api.client import APIClient
+
+from agent.runtime import pause
+from agent.runtime.docker_requests import container_body, container_name, sandbox_body
+from agent.runtime.docker_stream import DockerStream
+from agent.runtime.protocol import (
+    LABEL_ATTEMPT,
+    LABEL_CLUSTER,
+    LABEL_CONTAINER,
+    LABEL_IMAGE,
+    LABEL_POD_NAME,
+    LABEL_POD_NAMESPACE,
+    LABEL_POD_UID,
+    SANDBOX,
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    ExecResult,
+    ImageState,
+    Phase,
+    RuntimeEvent,
+    SandboxSpec,
+)
+from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
+
+API_VERSION_MAX: Final = (
+    1,
+    45,
+)  # The newest that we know; Docker 20.10 speaks 1.41, Docker 29 refuses < 1.44.
+CALL_SECONDS: Final = (
+    60.0  # Of one call. A thread cannot be cancelled: the client's own limit is the shorter.
+)
+SLOT_SECONDS: Final = 20.0  # A call that hangs longer gives its place to others.
+PULL_SECONDS: Final = 600.0
+THREADS: Final = 64
+CALLS_PER_CORE: Final = 2  # A start is CPU, not waiting: more at once only makes each one late.
+
+R = TypeVar("R")
+
+
+class DockerRuntime:
+    """One engine, for the containers of one cluster. Made by `connect`."""
+
+    def __init__(self, host: str, cluster: str, api: APIClient, info: EngineInfo, *, width: int) -> None:
+        self._host, self._cluster, self._info = host, cluster, info
+        self._api: Any = api  # Half of its methods are untyped; what they answer is JSON.
+        self._stream = DockerStream(host, info.api_version)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
+        self._slots = asyncio.Semaphore(width)
+        self._details: dict[
+            str, ContainerState
+        ] = {}  # Of ended and running containers: neither changes in place.
+        self._pause_id = ""
+
+    @classmethod
+    async def connect(cls, host: str, *, cluster: str, width: int = 0) -> Self:
+        """`host` as in DOCKER_HOST. `width`: creates and starts in flight; 0: twice the number of cores."""
+
+        def probe() -> tuple[APIClient, EngineInfo]:
+            api = APIClient(base_url=host, version="auto", timeout=int(CALL_SECONDS), max_pool_size=THREADS)
+            version = _version(api.version()["ApiVersion"])
+            api.close()
+            text = ".".join(str(part) for part in min(version, API_VERSION_MAX))
+            api = APIClient(base_url=host, version=text, timeout=int(CALL_SECONDS), max_pool_size=THREADS)
+            return api, _engine_info(api, text)
+
+        try:
+            api, info = await asyncio.to_thread(probe)
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            raise Unavailable(f"Docker at {host}: {error}") from error
+        return cls(host, cluster, api, info, width=width or CALLS_PER_CORE * (os.cpu_count() or 1))
+
+    async def info(self) -> EngineInfo:
+        await self._ask(self._api.ping)
+        return self._info
+
+    async def states(self, pod_uid: str = "") -> list[ContainerState]:
+        labels = [f"{LABEL_CLUSTER}={self._cluster}"]
+        if pod_uid:
+            labels.append(f"{LABEL_POD_UID}={pod_uid}")
+        return await self._ask(lambda: self._list(labels))
+
+    async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
+        async with self._slot():
+            return await self._ask(lambda: self._make_sandbox(spec))
+
+    async def ensure_container(self, spec: ContainerSpec) -> str:
+        async with self._slot():
+            return await self._ask(lambda: self._make_container(spec))
+
+    async def start(self, container_id: str) -> None:
+        async with self._slot():
+            await self._ask(lambda: self._start(container_id))
+
+    async def stop(self, container_id: str, *, grace_seconds: float) -> None:
+        await self._stream.stop(container_id, grace_seconds=grace_seconds)
+
+    async def remove(self, container_id: str) -> None:
+        def call() -> None:
+            try:
+                self._api.remove_container(container_id, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # "removal … is already in progress"
+                    raise
+
+        await self._ask(call)
+        self._details.pop(container_id, None)
+
+    async def image(self, reference: str) -> ImageState | None:
+        try:
+            return await self._ask(lambda: _image_state(self._api.inspect_image(reference)))
+        except NotFound:
+            return None
+
+    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
+        def call() -> ImageState:
+            repository, tag = _split(reference)
+            known = dict(auth) if auth else None
+            for line in self._api.pull(repository, tag=tag, stream=True, decode=True, auth_config=known):
+                if "error" in line:
+                    raise NotFound(line["error"])
+            return _image_state(self._api.inspect_image(reference))
+
+        return await self._ask(call, timeout_seconds=PULL_SECONDS)
+
+    async def exec(
+        self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
+    ) -> ExecResult:
+        return await self._stream.exec(container_id, command, timeout_seconds=timeout_seconds)
+
+    async def logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool,
+        tail_lines: int | None,
+        since: datetime | None,
+        timestamps: bool,
+    ) -> AsyncIterator[bytes]:
+        found = await self._ask(lambda: self._api.inspect_container(container_id))
+        async for chunk in self._stream.logs(
+            container_id,
+            tty=found["Config"]["Tty"],
+            follow=follow,
+            tail_lines=tail_lines,
+            since=since,
+            timestamps=timestamps,
+        ):
+            yield chunk
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        async for event in self._stream.events(self._cluster):
+            yield event
+
+    async def close(self) -> None:
+        await self._stream.close()
+        self._api.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, call: Callable[[], R], *, timeout_seconds: float = CALL_SECONDS) -> R:
+        """The one place where a blocking call leaves the loop, and where the library's errors become ours."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_seconds + 1):
+                return await loop.run_in_executor(self._threads, call)
+        except docker.errors.APIError as error:
+            raise _translated(error, self._host) from error
+        except (docker.errors.DockerException, requests.RequestException, TimeoutError, OSError) as error:
+            raise Unavailable(f"Docker at {self._host}: {error or type(error).__name__}") from error
+
+    def _slot(self) -> "_Slot":
+        return _Slot(self._slots)
+
+    # What follows blocks and runs in threads.
+
+    def _list(self, labels: list[str]) -> list[ContainerState]:
+        found = self._api.containers(all=True, filters={"label": labels})
+        states = []
+        for entry in found:
+            known = self._details.get(entry["Id"])
+            if known is None or known.phase is not _phase(entry["State"]):
+                try:
+                    known = self._inspect(entry["Id"])
+                except docker.errors.NotFound:
+                    continue
+            states.append(known)
+        if len(labels) == 1:
+            gone = self._details.keys() - {entry["Id"] for entry in found}
+            for container_id in gone:
+                self._details.pop(container_id, None)
+        return states
+
+    def _inspect(self, container_id: str) -> ContainerState:
+        state = _container_state(self._api.inspect_container(container_id))
+        if state.phase is not Phase.CREATED:
+            self._details[container_id] = state
+        return state
+
+    def _make_sandbox(self, spec: SandboxSpec) -> ContainerState:
+        body = sandbox_body(self._cluster, spec, self._pause())
+        container_id = self._create(body, container_name(self._cluster, spec))
+        found = self._api.inspect_container(container_id)
+        if not found["State"]["Running"]:
+            self._start(container_id)
+            found = self._api.inspect_container(container_id)
+        # Docker shares these files with every container that joins, so one write serves them all; a bind mount
+        # for each container would cost a tenth of its start.
+        for path, content in ((found["HostsPath"], spec.hosts), (found["ResolvConfPath"], spec.resolv_conf)):
+            if content and path:
+                Path(path).write_text(content, encoding="utf-8")
+        return self._inspect(container_id)
+
+    def _make_container(self, spec: ContainerSpec) -> str:
+        wanted = {LABEL_CLUSTER: self._cluster, LABEL_POD_UID: spec.pod_uid, LABEL_CONTAINER: SANDBOX}
+        sandbox = self._api.containers(
+            filters={"label": [f"{name}={value}" for name, value in wanted.items()]}
+        )
+        if not sandbox:
+            pod = f"{spec.pod_namespace}/{spec.pod_name}"
+            raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
+        body = container_body(self._cluster, spec, sandbox[0]["Id"])
+        return self._create(body, container_name(self._cluster, spec))
+
+    def _create(self, body: Mapping[str, Any], name: str) -> str:
+        """The id; of the existing container if the name is taken."""
+        try:
+            return str(self._api.create_container_from_config(body, name)["Id"])
+        except docker.errors.APIError as error:
+            if error.status_code == 409:
+                return str(self._api.inspect_container(name)["Id"])
+            raise
+
+    def _start(self, container_id: str) -> None:
+        """A start that fails for what the container is (no such program) shows in its state, as an end."""
+        try:
+            self._api.start(container_id)
+        except docker.errors.NotFound:
+            raise
+        except docker.errors.APIError as error:
+            state = self._api.inspect_container(container_id)["State"]
+            if not state["Error"]:
+                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
+
+    def _pause(self) -> str:
+        """The id of the pause image, loaded if the engine lacks it."""
+        if not self._pause_id:
+            image = pause.image(self._info.architecture)
+            try:
+                self._api.inspect_image(image.id)
+            except docker.errors.NotFound:
+                for _ in self._api.load_image(image.archive):
+                    continue
+            self._pause_id = image.id
+        return self._pause_id
+
+
+class _Slot:
+    """A place among the calls in flight, given back at the end or after SLOT_SECONDS: one that hangs stops no other."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots, self._held = slots, False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        await self._slots.acquire()
+        self._held = True
+        self._timer = asyncio.get_running_loop().call_later(SLOT_SECONDS, self._give_back)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._slots.release()
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _engine_info(api: APIClient, api_version: str) -> EngineInfo:
+    found = api.info()
+    architectures = {"x86_64": "amd64", "aarch64": "arm64"}
+    return EngineInfo(
+        name="docker",
+        version=found["ServerVersion"],
+        api_version=api_version,
+        operating_system=found["OperatingSystem"],
+        kernel_version=found["KernelVersion"],
+        architecture=architectures.get(found["Architecture"], found["Architecture"]),
+        cpus=found["NCPU"],
+        memory_bytes=found["MemTotal"],
+    )
+
+
+def _phase(state: str) -> Phase:
+    match state:
+        case "created":
+            return Phase.CREATED
+        case "running" | "paused" | "restarting":
+            return Phase.RUNNING
+        case _:
+            return Phase.EXITED
+
+
+def _container_state(found: Mapping[str, Any]) -> ContainerState:
+    labels, state = found["Config"]["Labels"], found["State"]
+    phase = _phase(state["Status"])
+    if phase is Phase.CREATED and state["Error"]:
+        phase = Phase.EXITED  # Its start failed: an end with the engine's own code and words.
+    created = _moment(found["Created"])
+    return ContainerState(
+        id=found["Id"],
+        pod_uid=labels.get(LABEL_POD_UID, ""),
+        pod_name=labels.get(LABEL_POD_NAME, ""),
+        pod_namespace=labels.get(LABEL_POD_NAMESPACE, ""),
+        container=labels.get(LABEL_CONTAINER, ""),
+        attempt=int(labels.get(LABEL_ATTEMPT, "0")),
+        phase=phase,
+        pid=state["Pid"] if phase is Phase.RUNNING else 0,
+        image=labels.get(LABEL_IMAGE, ""),
+        image_id=found["Image"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        error=state["Error"],
+        created_at=created,
+        started_at=_moment(state["StartedAt"]),
+        finished_at=(_moment(state["FinishedAt"]) or created) if phase is Phase.EXITED else None,
+        labels=labels,
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    """Docker's times have nine digits; the year 1 means never."""
+    if text.startswith("0001"):
+        return None
+    head, _, rest = text.partition(".")
+    digits = rest.rstrip("Z")[:6] if rest else "0"
+    return datetime.fromisoformat(f"{head.rstrip('Z')}.{digits:0<6}+00:00")
+
+
+def _image_state(found: Mapping[str, Any]) -> ImageState:
+    return ImageState(found["Id"], found["Config"].get("User") or "", tuple(found.get("RepoDigests") or ()))
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Repository and tag or digest; `latest` where none is given."""
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    head, _, tail = reference.rpartition(":")
+    return (head, tail) if head and "/" not in tail else (reference, "latest")
+
+
+def _translated(error: docker.errors.APIError, host: str) -> GitwardError:
+    message = error.explanation or str(error)
+    if isinstance(message, bytes):
+        message = message.decode(errors="replace")
+    match error.status_code:
+        case 404:
+            return NotFound(message)
+        case 400 | 409:
+            return Invalid(message)
+        case 401 | 403:
+            return Forbidden(message)
+        case _:
+            return Unavailable(f"Docker at {host}: {message}")

@@ -1,0 +1,120 @@
+"""What we ask Docker for: our specifications as bodies of `POST /containers/create`. Pure.
+
+Source: Docker Engine API 1.41. Fields for both cgroup versions are the same.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.runtime.protocol import (
+    LABEL_ATTEMPT,
+    LABEL_CLUSTER,
+    LABEL_CONTAINER,
+    LABEL_IMAGE,
+    LABEL_POD_NAME,
+    LABEL_POD_NAMESPACE,
+    LABEL_POD_UID,
+    LABEL_SANDBOX,
+    SANDBOX,
+    ContainerSpec,
+    SandboxSpec,
+)
+
+# Set explicitly: the daemon's default may be one that we cannot read back, or one without a bound.
+LOG_CONFIG: Final = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
+SANDBOX_OOM_SCORE_ADJ: Final = -998  # As the kubelet's: its death is the death of the whole pod.
+HOSTNAME_MAX: Final = 63
+
+
+def container_name(cluster: str, spec: SandboxSpec | ContainerSpec) -> str:
+    """A name that two makers of the same attempt share, so that one of them loses."""
+    container, attempt = (spec.container, spec.attempt) if isinstance(spec, ContainerSpec) else (SANDBOX, 0)
+    words = ("gitward", container, spec.pod_name, spec.pod_namespace, spec.pod_uid, str(attempt), cluster[:8])
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", "_".join(words))
+
+
+def sandbox_body(cluster: str, spec: SandboxSpec, image: str) -> dict[str, Any]:
+    """The pause container, which holds network and IPC of the pod."""
+    return {
+        "Image": image,
+        # A container on the host's network has the host's name.
+        **({} if spec.host_network else {"Hostname": spec.hostname[:HOSTNAME_MAX]}),
+        "Labels": _labels(cluster, spec, SANDBOX, 0),
+        "HostConfig": {
+            "NetworkMode": "host" if spec.host_network else "none",
+            "IpcMode": "host" if spec.host_ipc else "shareable",
+            "LogConfig": {"Type": "none", "Config": {}},
+            "RestartPolicy": {"Name": "no"},
+            "OomScoreAdj": SANDBOX_OOM_SCORE_ADJ,
+            "CpuShares": 2,
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            **({"Sysctls": dict(spec.sysctls)} if spec.sysctls else {}),
+        },
+    }
+
+
+def container_body(cluster: str, spec: ContainerSpec, sandbox_id: str) -> dict[str, Any]:
+    """An app or init container in its pod's sandbox."""
+    limits, security = spec.limits, spec.security
+    options = ["no-new-privileges"] if security.no_new_privileges else []
+    if security.seccomp:
+        options.append(f"seccomp={security.seccomp}")
+    host: dict[str, Any] = {
+        "NetworkMode": f"container:{sandbox_id}",
+        "IpcMode": f"container:{sandbox_id}",
+        "PidMode": "host" if spec.host_pid else f"container:{sandbox_id}" if spec.share_processes else "",
+        "LogConfig": LOG_CONFIG,
+        "RestartPolicy": {"Name": "no"},
+        "Mounts": [
+            {"Type": "bind", "Source": one.source, "Target": one.target, "ReadOnly": one.read_only}
+            for one in spec.mounts
+        ],
+        "Memory": limits.memory_bytes,
+        "MemorySwap": limits.memory_bytes,  # Equal: no swap. Docker's default is twice as much.
+        "NanoCpus": limits.cpu_nano,
+        "CpuShares": limits.cpu_shares,
+        "PidsLimit": limits.pids_max,
+        "OomScoreAdj": limits.oom_score_adj,
+        "Privileged": security.privileged,
+        "ReadonlyRootfs": security.read_only_root,
+        "CapAdd": list(security.capabilities_add),
+        "CapDrop": list(security.capabilities_drop),
+        "GroupAdd": list(security.groups),
+        "SecurityOpt": options,
+    }
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": [f"{name}={value}" for name, value in spec.env],
+        "WorkingDir": spec.working_dir,
+        "User": security.user,
+        "Tty": spec.tty,
+        "OpenStdin": spec.stdin,
+        "Labels": {
+            **_labels(cluster, spec, spec.container, spec.attempt),
+            LABEL_IMAGE: spec.image,
+            LABEL_SANDBOX: sandbox_id,
+        },
+        "HostConfig": host,
+    }
+    if spec.command:
+        body["Entrypoint"] = list(spec.command)
+    if spec.args:
+        body["Cmd"] = list(spec.args)
+    return body
+
+
+def _labels(
+    cluster: str, spec: SandboxSpec | ContainerSpec, container: str, attempt: int
+) -> Mapping[str, str]:
+    return {
+        **spec.labels,
+        LABEL_CLUSTER: cluster,
+        LABEL_POD_UID: spec.pod_uid,
+        LABEL_POD_NAME: spec.pod_name,
+        LABEL_POD_NAMESPACE: spec.pod_namespace,
+        LABEL_CONTAINER: container,
+        LABEL_ATTEMPT: str(attempt),
+    }

@@ -1,0 +1,154 @@
+"""What takes long at a Docker engine: events, logs, exec and stopping, over HTTP without a thread for each.
+
+The rest goes through Docker's SDK (`docker.py`), which blocks. Source: Docker Engine API 1.41.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from agent.runtime.protocol import LABEL_CLUSTER, LABEL_POD_UID, ExecResult, RuntimeEvent
+from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
+
+CONNECT_SECONDS: Final = 10.0
+STOP_MARGIN_SECONDS: Final = 30.0  # Beyond the grace: SIGKILL and the removal of its mounts.
+OUTPUT_MAX_BYTES: Final = 16 << 10  # Of an exec; the rest is read and dropped.
+LINE_MAX_BYTES: Final = 1 << 20
+FRAME_HEADER_BYTES: Final = 8
+EVENT_ACTIONS: Final = ["die", "oom", "destroy", "pause", "unpause"]
+
+
+class DockerStream:
+    """One connection pool at one engine. `host`: unix:///path or tcp://address:port."""
+
+    def __init__(self, host: str, api_version: str) -> None:
+        path = host.removeprefix("unix://")
+        if path != host:
+            self._connector: aiohttp.BaseConnector = aiohttp.UnixConnector(path, limit=0)
+            base = "http://docker"
+        else:
+            self._connector = aiohttp.TCPConnector(limit=0)
+            base = "http://" + host.removeprefix("tcp://")
+        self._host, self._base = host, f"{base}/v{api_version}"
+        self._http = aiohttp.ClientSession(
+            connector=self._connector, read_bufsize=LINE_MAX_BYTES, auto_decompress=False
+        )
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def stop(self, container_id: str, *, grace_seconds: float) -> None:
+        seconds = max(int(grace_seconds), 0)
+        limit = seconds + STOP_MARGIN_SECONDS
+        try:
+            async with self._ask(
+                "POST", f"/containers/{container_id}/stop", {"t": str(seconds)}, timeout=limit
+            ):
+                return
+        except NotFound:
+            return
+
+    async def events(self, cluster: str) -> AsyncIterator[RuntimeEvent]:
+        """Deaths and removals of our containers, until the engine goes: then Unavailable."""
+        wanted = {"type": ["container"], "event": EVENT_ACTIONS, "label": [f"{LABEL_CLUSTER}={cluster}"]}
+        async with self._ask("GET", "/events", {"filters": orjson.dumps(wanted).decode()}) as answer:
+            async for line in _lines(answer, self._host):
+                event = orjson.loads(line)
+                yield RuntimeEvent(event["Actor"]["Attributes"].get(LABEL_POD_UID, ""), event["Action"])
+        raise Unavailable(f"Docker at {self._host}: the stream of events ended")
+
+    async def logs(
+        self,
+        container_id: str,
+        *,
+        tty: bool,
+        follow: bool,
+        tail_lines: int | None,
+        since: datetime | None,
+        timestamps: bool,
+    ) -> AsyncIterator[bytes]:
+        query = {"stdout": "1", "stderr": "1", "follow": str(int(follow)), "timestamps": str(int(timestamps))}
+        query["tail"] = "all" if tail_lines is None else str(tail_lines)
+        if since is not None:
+            query["since"] = f"{since.timestamp():.9f}"
+        async with self._ask("GET", f"/containers/{container_id}/logs", query) as answer:
+            async for chunk in answer.content.iter_any() if tty else _frames(answer):
+                yield chunk
+
+    async def exec(
+        self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
+    ) -> ExecResult:
+        """Raises TimeoutError; what was started then is the caller's to end."""
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        output = bytearray()
+        async with asyncio.timeout(timeout_seconds):
+            async with self._ask("POST", f"/containers/{container_id}/exec", body=body) as answer:
+                exec_id = (await answer.json())["Id"]
+            async with self._ask(
+                "POST", f"/exec/{exec_id}/start", body={"Detach": False, "Tty": False}
+            ) as answer:
+                async for chunk in _frames(answer):
+                    output += chunk[: OUTPUT_MAX_BYTES - len(output)]
+        async with self._ask("GET", f"/exec/{exec_id}/json", timeout=CONNECT_SECONDS) as answer:
+            exit_code = (await answer.json())["ExitCode"]
+        return ExecResult(exit_code if exit_code is not None else -1, bytes(output))
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        timeout: float | None = None,  # Of the whole exchange, in seconds; None: it may last.
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._http.request(
+                method, self._base + path, params=query, json=body, timeout=limit
+            ) as answer:
+                if answer.status >= 400:
+                    raise _error(answer.status, await answer.read(), self._host)
+                yield answer
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"Docker at {self._host}: {error or type(error).__name__}") from error
+
+
+def _error(status: int, body: bytes, host: str) -> GitwardError:
+    try:
+        message = orjson.loads(body)["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = body[:500].decode(errors="replace")
+    if status == 404:
+        return NotFound(message)
+    return Invalid(message) if status in (400, 409) else Unavailable(f"Docker at {host}: {message}")
+
+
+async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncIterator[bytes]:
+    try:
+        async for line in answer.content:
+            yield line
+    except ValueError as error:
+        raise Unavailable(f"Docker at {host}: an event longer than {LINE_MAX_BYTES} bytes") from error
+
+
+async def _frames(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """stdout and stderr without the headers between them: one byte stream, three zeros, four bytes of length."""
+    while True:
+        try:
+            header = await answer.content.readexactly(FRAME_HEADER_BYTES)
+            left = int.from_bytes(header[4:], "big")
+            while left:
+                chunk = await answer.content.read(min(left, LINE_MAX_BYTES))
+                if not chunk:
+                    return
+                left -= len(chunk)
+                yield chunk
+        except asyncio.IncompleteReadError:
+            return
