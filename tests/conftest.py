@@ -34,6 +34,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             pytest.exit(f"no test in the layers: {', '.join(missing)}", returncode=1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what the renderers give now; read the diff")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     chosen: Sequence[str] = config.option.file_or_dir
     narrow = bool(config.option.keyword or config.option.markexpr) or any("/" in path for path in chosen)

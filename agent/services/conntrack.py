@@ -1,0 +1,78 @@
+"""The kernel's table of flows: which are open to a pod, and forgetting those that would still go to a gone one."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from agent.services.backend import run
+from agent.services.table import ServicePort, ServiceTable
+from gitops.kinds.errors import Unavailable
+
+OPEN_STATES: Final = frozenset({"SYN_SENT", "SYN_RECV", "ESTABLISHED"})
+NOTHING_FOUND: Final = "0 flow entries"
+
+
+class Flow(NamedTuple):
+    state: str
+    source: str
+    destination: str  # As the caller asked: a service's address, or the pod's.
+
+
+class Forgotten(NamedTuple):
+    """A UDP backend that left a service port."""
+
+    address: str
+    port: int
+    backend: str
+
+
+def flows_to(address: str) -> list[Flow]:
+    """TCP flows that `address` answers, whoever asked and whatever address they asked for."""
+    return list(parse(run(("conntrack", "-L", "-p", "tcp", "--reply-src", address))))
+
+
+def parse(text: str) -> Iterator[Flow]:
+    """`tcp 6 86399 ESTABLISHED src=10.77.0.2 dst=10.78.0.5 sport=1 dport=80 src=… dst=… [ASSURED] …`."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 6 or words[0] != "tcp":
+            continue
+        fields = [word.partition("=") for word in words[4:]]
+        source = next((value for name, _, value in fields if name == "src"), "")
+        destination = next((value for name, _, value in fields if name == "dst"), "")
+        yield Flow(words[3], source, destination)
+
+
+def open_flows(flows: Iterable[Flow], pod_ip: str, gateway: str) -> int:
+    """How many of `flows` carry requests. What the node itself sends straight to the pod is not counted: probes end by
+    themselves, and the ingress proxy is asked for its own."""
+    return sum(
+        1
+        for flow in flows
+        if flow.state in OPEN_STATES and not (flow.source == gateway and flow.destination == pod_ip)
+    )
+
+
+def gone_udp(old: ServiceTable, new: ServiceTable) -> list[Forgotten]:
+    """UDP has no end: without help a known flow goes to the old backend for ever. Also services that got their first
+    backend: flows that met nobody are remembered too."""
+    now = {_place(port): {backend.address for backend in port.backends} for port in new.ports}
+    return [
+        Forgotten(port.address, port.port, backend.address)
+        for port in old.ports
+        if port.protocol == "udp"
+        for backend in port.backends
+        if backend.address not in now.get(_place(port), ())
+    ]
+
+
+def forget(each: Forgotten) -> None:
+    command = ("conntrack", "-D", "-p", "udp", "--orig-dst", each.address, "--orig-port-dst", str(each.port))
+    try:
+        run((*command, "--reply-src", each.backend))
+    except Unavailable as error:
+        if NOTHING_FOUND not in str(error):  # conntrack calls that a failure.
+            raise
+
+
+def _place(port: ServicePort) -> tuple[str, str, int]:
+    return port.protocol, port.address, port.port

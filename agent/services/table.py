@@ -1,0 +1,179 @@
+"""Who stands behind which service address, seen from one node: pure. Renderers of rules, DNS and ingress start here.
+
+Source: Kubernetes' virtual IPs reference. Ready endpoints take the traffic; where there is none, those that still
+serve while they terminate do ("last resort"), as kube-proxy does. IPv4 only.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final, NamedTuple
+
+from gitops.kinds.core.service import Service
+from gitops.kinds.discovery import Endpoint, EndpointSlice
+from gitops.kinds.objects import is_going, labels_of
+
+SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
+AFFINITY_SECONDS_DEFAULT: Final = 10_800  # Kubernetes' sessionAffinityConfig.clientIP.timeoutSeconds.
+
+Slices = Mapping[tuple[str, str], Sequence[EndpointSlice]]  # By (namespace, name) of their service.
+
+
+class Backend(NamedTuple):
+    address: str
+    port: int
+
+
+class Backends(NamedTuple):
+    """Sorted, each once. `last_resort`: none is ready, these only finish what they have."""
+
+    all: tuple[Backend, ...]
+    last_resort: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of one service. `affinity_seconds` 0: no session affinity."""
+
+    name: str  # shop/web:http
+    protocol: str  # tcp, udp or sctp.
+    address: str
+    port: int
+    backends: tuple[Backend, ...]
+    last_resort: bool = False
+    affinity_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    ports: tuple[ServicePort, ...] = ()  # Sorted by address, port and protocol.
+
+    def offers(self, address: str) -> bool:
+        """Whether new connections go to this address although others could take them."""
+        return any(
+            backend.address == address
+            for port in self.ports
+            if not port.last_resort
+            for backend in port.backends
+        )
+
+
+def build(
+    services: Iterable[Service],
+    slices: Slices,
+    *,
+    node: str,
+    service_cidr: str,
+    reserved: frozenset[str] = frozenset(),
+) -> ServiceTable:
+    """`reserved`: addresses of the service range that the node itself answers, such as the DNS service's."""
+    network = IPv4Network(service_cidr)
+    ports = [
+        port
+        for service in services
+        if (address := cluster_ip(service)) and address not in reserved and IPv4Address(address) in network
+        for port in _ports(service, address, slices.get(place(service), ()), node)
+    ]
+    return ServiceTable(
+        tuple(sorted(ports, key=lambda port: (IPv4Address(port.address), port.port, port.protocol)))
+    )
+
+
+def by_service(slices: Iterable[EndpointSlice]) -> Slices:
+    found: dict[tuple[str, str], list[EndpointSlice]] = {}
+    for each in slices:
+        name = labels_of(each).get(SERVICE_NAME_LABEL)
+        if name and each["addressType"] == "IPv4" and not is_going(each):
+            found.setdefault((each["metadata"].get("namespace", ""), name), []).append(each)
+    return found
+
+
+def place(service: Service) -> tuple[str, str]:
+    """(namespace, name)."""
+    return service["metadata"].get("namespace", ""), service["metadata"].get("name", "")
+
+
+def cluster_ip(service: Service) -> str:
+    """Its IPv4 address; '' for a headless or external service, and for one that has none yet."""
+    spec = service["spec"]
+    if spec["type"] == "ExternalName":
+        return ""
+    return next((ip for ip in (spec.get("clusterIPs") or [spec.get("clusterIP", "")]) if _is_ipv4(ip)), "")
+
+
+def _ports(
+    service: Service, address: str, slices: Sequence[EndpointSlice], node: str
+) -> Iterable[ServicePort]:
+    spec, (namespace, name) = service["spec"], place(service)
+    only_node = node if spec.get("internalTrafficPolicy") == "Local" else None
+    affinity = _affinity_seconds(service)
+    for port in spec.get("ports") or ():
+        port_name, protocol = port.get("name", ""), port["protocol"]
+        backends = backends_of(slices, port_name, protocol, only_node=only_node)
+        yield ServicePort(
+            f"{namespace}/{name}{':' + port_name if port_name else ''}",
+            protocol.lower(),
+            address,
+            port["port"],
+            backends.all,
+            backends.last_resort,
+            affinity,
+        )
+
+
+def backends_of(
+    slices: Sequence[EndpointSlice], port_name: str, protocol: str, *, only_node: str | None = None
+) -> Backends:
+    """Those of one service port: a slice's port of the same name is it."""
+    ready: set[Backend] = set()
+    serving: set[Backend] = set()
+    for each in slices:
+        numbers = [
+            port["port"]
+            for port in each.get("ports") or ()
+            if port.get("name", "") == port_name
+            and port.get("protocol", "TCP") == protocol
+            and port.get("port")
+        ]
+        for endpoint in each["endpoints"]:
+            if only_node is not None and endpoint.get("nodeName") != only_node:
+                continue
+            found = {Backend(address, number) for address in usable_addresses(endpoint) for number in numbers}
+            if is_ready(endpoint):
+                ready |= found
+            elif (endpoint.get("conditions") or {}).get("serving"):
+                serving |= found
+    return Backends(tuple(sorted(ready or serving)), last_resort=not ready)
+
+
+def is_ready(endpoint: Endpoint) -> bool:
+    """Unknown counts as ready, as the API says."""
+    return (endpoint.get("conditions") or {}).get("ready") is not False
+
+
+def usable_addresses(endpoint: Endpoint) -> Iterable[str]:
+    """Kubernetes allows no endpoint on loopback, link-local or multicast addresses: they would lead to the node itself,
+    or to a cloud's metadata service."""
+    for address in endpoint["addresses"]:
+        if _is_ipv4(address):
+            parsed = IPv4Address(address)
+            if not (
+                parsed.is_loopback or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified
+            ):
+                yield address
+
+
+def _affinity_seconds(service: Service) -> int:
+    spec = service["spec"]
+    if spec["sessionAffinity"] != "ClientIP":
+        return 0
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return config.get("timeoutSeconds", AFFINITY_SECONDS_DEFAULT)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
