@@ -1,0 +1,124 @@
+"""What Kubernetes' own admission adds to objects of some kinds: pods, namespaces and services.
+
+Source: Kubernetes plug-ins DefaultTolerationSeconds, Priority, ServiceAccount; registry/core/{pod,namespace,service}.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from gitops.admission import allocate
+from gitops.admission.settings import Settings
+from gitops.kinds.core.config import CONFIG_MAP, SEALED_FIELDS, SECRET, seal_values
+from gitops.kinds.core.namespace import NAMESPACE, Namespace
+from gitops.kinds.core.node import NODE
+from gitops.kinds.core.pod import POD, Pod, PodSpec, Toleration
+from gitops.kinds.core.service import SERVICE, Service
+from gitops.kinds.kind import Kind, Problem
+from gitops.kinds.objects import KubeObject, T, is_going, labels_of, with_meta
+from gitops.kinds.sensitive import Sensitive
+from gitops.reconcile import Reader
+
+EVICTED_AFTER_SECONDS: Final = 300  # How long a pod stays on a node that is not ready, as in Kubernetes.
+TROUBLED: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+NAME_LABEL: Final = "kubernetes.io/metadata.name"
+NAMESPACE_FINALIZER: Final = "kubernetes"
+
+
+def without_status(kind: Kind[Any], obj: T) -> T:
+    """A new object starts with an empty status where status has a road of its own. A Node may bring its own."""
+    if "status" not in kind.subresources or kind is NODE or "status" not in obj:
+        return obj
+    return cast(T, {name: value for name, value in obj.items() if name != "status"})
+
+
+def sealed(kind: Kind[Any], obj: T, old: KubeObject | None = None) -> T:
+    """Secrets always, ConfigMaps once they hold anything sealed: what came encrypted stays sealed."""
+    if kind is SECRET or (
+        kind is CONFIG_MAP and (_holds_sealed(obj) or (old is not None and _holds_sealed(old)))
+    ):
+        return seal_values(obj)
+    return obj
+
+
+def _holds_sealed(obj: KubeObject) -> bool:
+    body = cast(dict[str, Any], obj)
+    return any(
+        isinstance(leaf, Sensitive) for name in SEALED_FIELDS for leaf in (body.get(name) or {}).values()
+    )
+
+
+def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> KubeObject:
+    """A new, defaulted object with what admission adds to its kind."""
+    if kind is POD:
+        return admitted_pod(cast(Pod, obj))
+    if kind is NAMESPACE:
+        namespace = _labelled(cast(Namespace, obj))
+        spec = {**namespace.get("spec", {}), "finalizers": [NAMESPACE_FINALIZER]}
+        return cast(KubeObject, {**namespace, "spec": spec, "status": {"phase": "Active"}})
+    if kind is SERVICE:
+        return allocate.with_address(view, cast(Service, obj), settings)
+    return obj
+
+
+def updated(
+    view: Reader, kind: Kind[Any], old: KubeObject, new: KubeObject, settings: Settings
+) -> KubeObject:
+    """A changed, defaulted object with what admission adds to its kind."""
+    if kind is POD:
+        return admitted_pod(cast(Pod, new))
+    if kind is NAMESPACE:
+        namespace = _labelled(cast(Namespace, new))
+        # Only whoever empties a namespace that is being deleted may let it go.
+        return (
+            namespace
+            if is_going(old)
+            else cast(KubeObject, {**namespace, "spec": cast(Namespace, old)["spec"]})
+        )
+    if kind is SERVICE:
+        kept = allocate.keep_address(cast(Service, old), cast(Service, new))
+        return allocate.with_address(view, kept, settings)
+    return new
+
+
+def check(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> Iterator[Problem]:
+    """Rules that need more than the object itself."""
+    if kind is SERVICE:
+        yield from allocate.check_address(view, cast(Service, obj), settings)
+
+
+def admitted_pod(pod: Pod) -> Pod:
+    """The pod with the service account, the priority and the tolerations that every pod has."""
+    spec = pod["spec"]
+    account = spec.get("serviceAccountName") or "default"
+    added: dict[str, Any] = {"serviceAccountName": account, "serviceAccount": account}
+    if "priority" not in spec:
+        added["priority"] = 0
+    if "preemptionPolicy" not in spec:
+        added["preemptionPolicy"] = "PreemptLowerPriority"
+    present = spec.get("tolerations") or []
+    missing = [_toleration(taint) for taint in TROUBLED if not any(_tolerates(one, taint) for one in present)]
+    if missing:
+        added["tolerations"] = [*present, *missing]
+    if added.items() <= dict(spec).items():
+        return pod
+    return {**pod, "spec": cast(PodSpec, {**spec, **added})}
+
+
+def _toleration(taint: str) -> Toleration:
+    return {
+        "key": taint,
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": EVICTED_AFTER_SECONDS,
+    }
+
+
+def _tolerates(toleration: Toleration, taint: str) -> bool:
+    return toleration.get("key", "") in ("", taint) and toleration.get("effect", "") in ("", "NoExecute")
+
+
+def _labelled(namespace: Namespace) -> Namespace:
+    name = namespace["metadata"].get("name", "")
+    if labels_of(namespace).get(NAME_LABEL) == name:
+        return namespace
+    return with_meta(namespace, labels={**labels_of(namespace), NAME_LABEL: name})

@@ -1,0 +1,37 @@
+"""What admission is told from outside: the cluster's address range, and where ids come from."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final, Protocol
+
+
+class Mint(Protocol):
+    """Where ids come from: random in production, counted in the simulator and in tests."""
+
+    def uid(self) -> str:
+        """A UUID that no object ever had."""
+        ...
+
+    def suffix(self) -> str:
+        """Five characters of `bcdfghjklmnpqrstvwxz2456789`, for `generateName`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of the cluster as a whole; the same for every write."""
+
+    service_cidr: IPv4Network
+
+    @property
+    def api_address(self) -> IPv4Address:
+        """The first address of the service range: the service `kubernetes`."""
+        return self.service_cidr[1]
+
+    @property
+    def dns_address(self) -> IPv4Address:
+        """The tenth address of the service range: the cluster's DNS."""
+        return self.service_cidr[10]
+
+
+DEFAULT: Final = Settings(service_cidr=IPv4Network("10.78.0.0/16"))
