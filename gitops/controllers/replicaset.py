@@ -1,0 +1,250 @@
+"""ReplicaSet: as many pods as `spec.replicas` says.
+
+Source: kubernetes/pkg/controller/replicaset; `ActivePodsWithRanks` says who goes first.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+from gitops.controllers.conditions import with_condition, without
+from gitops.controllers.ownership import claim
+from gitops.kinds.apps import REPLICA_SET, ReplicaSet, ReplicaSetStatus
+from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_condition, pod_phase, pod_status
+from gitops.kinds.errors import GitwardError
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import (
+    KubeObject,
+    ObjectMeta,
+    annotations_of,
+    controller_of,
+    group_of,
+    is_going,
+    key_of,
+    labels_of,
+    owner_reference,
+    uid,
+)
+from gitops.kinds.selectors import matches
+from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
+
+BURST_PODS_MAX: Final = 500  # Per round, as kube-controller-manager: one typo must not flood the store.
+FAILED_AGAIN_SECONDS: Final = 30.0  # What admission refused, it may allow after a change that nobody tells us of.
+DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+GENERATED_NAME_MAX: Final = 247  # Room for five characters and a dash within Kubernetes' 253.
+_PHASE_RANK: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+
+def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
+    """Bring the number of a ReplicaSet's pods to `spec.replicas`.
+
+    Args:
+        view: the store at one revision, never older than our own last write. Read: `key`, its pods, its siblings' pods.
+        key: a ReplicaSet. If it is gone or going, nothing is written: its pods leave by owner reference.
+        now: UTC; what any timestamp written here gets.
+    Returns:
+        At most `BURST_PODS_MAX` creates or deletes, never both, adoptions and releases, and a status if it differs.
+        `after_seconds` only where `minReadySeconds` lets a pod become available by waiting.
+        New pods carry a `generateName`, which the runner completes: ids are not ours to invent.
+    """
+    owner = view.get(REPLICA_SET, key)
+    if owner is None or is_going(owner):
+        return NOTHING
+    claimed = claim(view, POD, owner, owner["spec"]["selector"], is_active)
+    pods = [pod for pod in claimed.owned if is_active(pod)]
+    missing = owner["spec"]["replicas"] - len(pods)
+    surplus: list[Pod] = []
+    if missing < 0:
+        surplus = _first_to_go(view, owner, pods)[: min(-missing, BURST_PODS_MAX)]
+    elif missing and _is_closing(view, key.namespace):
+        missing = 0
+    leaving = {key_of(pod) for pod in surplus}
+    wait = _seconds_to_availability(view, owner, pods, now)
+    return Writes(
+        create=tuple(new_pod(owner) for _ in range(min(missing, BURST_PODS_MAX))),
+        update=tuple(pod for pod in claimed.updates if key_of(pod) not in leaving),
+        delete=tuple(key_of(pod) for pod in surplus),
+        status=_with_status(owner, _status(view, owner, pods, claimed.owned, now)),
+        after_seconds=wait,
+    )
+
+
+def is_active(pod: Pod) -> bool:
+    """Neither at its end nor on its way there: what counts as a replica."""
+    return not is_going(pod) and not is_terminal(pod)
+
+
+def is_available(view: Reader, pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
+    """Ready, and for `min_ready_seconds` by our own clock: since the store recorded the pod's last change."""
+    if not is_ready(pod):
+        return False
+    return min_ready_seconds == 0 or _seconds_unchanged(view, pod, now) >= min_ready_seconds
+
+
+def new_pod(owner: ReplicaSet) -> Pod:
+    """A pod of the template, still without a name of its own."""
+    template = owner["spec"]["template"]
+    name = owner["metadata"].get("name", "")
+    meta: ObjectMeta = {
+        "generateName": f"{name[:GENERATED_NAME_MAX]}-",
+        "namespace": owner["metadata"].get("namespace", ""),
+        "labels": dict(template["metadata"].get("labels") or {}),
+        "ownerReferences": [owner_reference(owner)],
+    }
+    if annotations := template["metadata"].get("annotations"):
+        meta["annotations"] = dict(annotations)
+    if finalizers := template["metadata"].get("finalizers"):
+        meta["finalizers"] = list(finalizers)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+
+
+def failed(view: Reader, key: Key, error: GitwardError, now: datetime) -> Writes:
+    """Pods that admission refuses become the condition ReplicaFailure, which the next success takes away."""
+    owner = view.get(REPLICA_SET, key)
+    if owner is None or is_going(owner):
+        return NOTHING
+    old = _old_status(owner)
+    conditions = with_condition(
+        old.get("conditions") or (), "ReplicaFailure", True, "FailedCreate", str(error), now
+    )
+    if conditions == old.get("conditions"):
+        return Writes(after_seconds=FAILED_AGAIN_SECONDS)
+    status: ReplicaSetStatus = {**old, "conditions": conditions}
+    note = EventNote(owner, "Warning", "FailedCreate", f"Error creating: {error}")
+    return Writes(status=_with_status(owner, status), events=(note,), after_seconds=FAILED_AGAIN_SECONDS)
+
+
+def _first_to_go(view: Reader, owner: ReplicaSet, pods: Iterable[Pod]) -> list[Pod]:
+    """The pods in the order in which surplus ones are deleted."""
+    crowd = _pods_by_node(view, owner)
+    return sorted(pods, key=lambda pod: _rank(pod, crowd[pod["spec"].get("nodeName", "")]))
+
+
+def _rank(pod: Pod, neighbours: int) -> tuple[object, ...]:
+    """Kubernetes' order: unassigned, pending, not ready, cheap, on a crowded node, newly ready, restarted, new."""
+    ready = pod_condition(pod, "Ready")
+    since = ready.get("lastTransitionTime", "") if ready and is_ready(pod) else ""
+    restarts = max((one["restartCount"] for one in pod_status(pod).get("containerStatuses") or ()), default=0)
+    return (
+        bool(pod["spec"].get("nodeName")),
+        _PHASE_RANK.get(pod_phase(pod), 2),
+        is_ready(pod),
+        _deletion_cost(pod),
+        -neighbours,
+        _Newest(since),
+        -restarts,
+        _Newest(pod["metadata"].get("creationTimestamp", "")),
+        pod["metadata"].get("name", ""),
+    )
+
+
+class _Newest(str):
+    """Text that sorts backwards: of RFC 3339 times the latest comes first, an unknown one before all."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return bool(other) if not self else bool(other) and str.__gt__(self, other)
+
+
+def _deletion_cost(pod: Pod) -> int:
+    try:
+        return int(annotations_of(pod).get(DELETION_COST, "0"))
+    except ValueError:
+        return 0
+
+
+def _pods_by_node(view: Reader, owner: ReplicaSet) -> Counter[str]:
+    """How many active pods of this ReplicaSet and of its siblings under one Deployment each node has."""
+    parent = controller_of(owner)
+    family = view.owned_by(REPLICA_SET, parent["uid"]) if parent else (owner,)
+    return Counter(
+        pod["spec"].get("nodeName", "")
+        for member in family
+        for pod in view.owned_by(POD, uid(member))
+        if is_active(pod)
+    )
+
+
+def _is_closing(view: Reader, namespace: str) -> bool:
+    """A namespace on its way out takes nothing new, and needs no complaint about it."""
+    place = view.get(NAMESPACE, NAMESPACE.key("", namespace))
+    return place is not None and is_going(place)
+
+
+def _status(
+    view: Reader, owner: ReplicaSet, pods: Sequence[Pod], owned: Sequence[Pod], now: datetime
+) -> ReplicaSetStatus:
+    """Counts of what the view shows; what this round creates and deletes is counted in the next."""
+    labels = owner["spec"]["template"]["metadata"].get("labels") or {}
+    min_ready = owner["spec"].get("minReadySeconds", 0)
+    full = sum(matches({"matchLabels": labels}, labels_of(pod)) for pod in pods)
+    ready = sum(is_ready(pod) for pod in pods)
+    available = sum(is_available(view, pod, min_ready, now) for pod in pods)
+    terminating = sum(is_going(pod) and not is_terminal(pod) for pod in owned)
+    status: ReplicaSetStatus = {"replicas": len(pods)}
+    if full:
+        status["fullyLabeledReplicas"] = full
+    if ready:
+        status["readyReplicas"] = ready
+    if available:
+        status["availableReplicas"] = available
+    if terminating:
+        status["terminatingReplicas"] = terminating
+    status["observedGeneration"] = owner["metadata"].get("generation", 0)
+    if conditions := without(_old_status(owner).get("conditions") or (), "ReplicaFailure"):
+        status["conditions"] = conditions
+    return status
+
+
+def _seconds_to_availability(view: Reader, owner: ReplicaSet, pods: Iterable[Pod], now: datetime) -> float | None:
+    """When the next ready pod will have been so for long enough."""
+    min_ready = owner["spec"].get("minReadySeconds", 0)
+    waits = [
+        min_ready - _seconds_unchanged(view, pod, now)
+        for pod in pods
+        if is_ready(pod) and not is_available(view, pod, min_ready, now)
+    ]
+    return min(waits, default=None)
+
+
+def _seconds_unchanged(view: Reader, pod: Pod, now: datetime) -> float:
+    recorded = view.recorded(POD, key_of(pod)) or now
+    return (now - recorded) / timedelta(seconds=1)
+
+
+def _old_status(owner: ReplicaSet) -> ReplicaSetStatus:
+    return owner.get("status") or ReplicaSetStatus(replicas=0)
+
+
+def _with_status(owner: ReplicaSet, status: ReplicaSetStatus) -> KubeObject | None:
+    """The ReplicaSet with its new status; None where nothing differs."""
+    return None if owner.get("status") == status else cast(KubeObject, {**owner, "status": status})
+
+
+def _owners_of(view: Reader, obj: KubeObject) -> Iterable[Key]:
+    """The ReplicaSet of a pod; for an orphan every ReplicaSet that may adopt it."""
+    meta = obj["metadata"]
+    namespace = meta.get("namespace", "")
+    owner = controller_of(obj)
+    if owner is not None:
+        if owner["kind"] == "ReplicaSet" and group_of(owner["apiVersion"]) == "apps":
+            yield REPLICA_SET.key(namespace, owner["name"])
+        return
+    for candidate in view.list(REPLICA_SET, namespace):
+        if matches(candidate["spec"]["selector"], labels_of(obj)):
+            yield key_of(candidate)
+
+
+REPLICASET_CONTROLLER: Final = Controller(
+    "replicaset",
+    reconcile,
+    (
+        Trigger("apps", "ReplicaSet", lambda _, obj: (key_of(obj),)),
+        Trigger("", "Pod", _owners_of),
+    ),
+    resync=lambda view: (key_of(one) for one in view.list(REPLICA_SET)),
+    failed=failed,
+)
