@@ -1,0 +1,26 @@
+"""HTTP: Kubernetes' wire format over the store. May import kinds, reconcile, store, admission and client.
+
+In reading order: `server.py` (routes), `context.py` (what handlers may ask), `targets.py` (URLs), `identity.py`,
+`authorize.py` and `nodes.py` (who may what), `reads.py`, `pages.py`, `watches.py`, `represent.py` (objects, tables,
+metadata), `objects.py` and `bodies.py` (writes), `status.py` (errors), `subresources.py`, `logs.py`, `hub.py` (agents),
+`sources.py`, `discovery.py`, `openapi.py`, `health.py`; `certificates.py` and `kubeconfig.py` (the cluster's CA).
+"""
+
+from gitops.api.certificates import Authority, load_or_make_authority, server_certificate, server_tls
+from gitops.api.context import Settings
+from gitops.api.hub import AgentHub
+from gitops.api.kubeconfig import kubeconfig, write_kubeconfig
+from gitops.api.server import make_app, serve
+
+__all__ = [
+    "AgentHub",
+    "Authority",
+    "Settings",
+    "kubeconfig",
+    "load_or_make_authority",
+    "make_app",
+    "serve",
+    "server_certificate",
+    "server_tls",
+    "write_kubeconfig",
+]

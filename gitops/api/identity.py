@@ -1,0 +1,38 @@
+"""Who asks: the client certificate that the TLS handshake verified. Source: Kubernetes, "Authenticating"."""
+
+from itertools import chain
+from typing import Final
+
+from aiohttp import web
+
+from gitops.api.context import REQUEST_ID, USER, User
+from gitops.api.status import Handler
+from gitops.kinds.errors import Unauthorized
+
+AUTHENTICATED: Final = "system:authenticated"
+OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/"})
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Without a certificate only health and version are answered; 401 for all else, known path or not."""
+    user = user_of(request)
+    if user is None and request.path not in OPEN_PATHS:
+        raise Unauthorized("Unauthorized")
+    if user is not None:
+        request[USER] = user
+    request[REQUEST_ID] = request.headers.get("Audit-Id", "") or f"{id(request):x}"
+    return await handler(request)
+
+
+def user_of(request: web.Request) -> User | None:
+    """None: anonymous. A certificate of another CA never comes here, the handshake refuses it."""
+    certificate = request.get_extra_info("peercert")
+    if not certificate:
+        return None
+    subject = list(chain.from_iterable(certificate.get("subject", ())))
+    names = [value for field, value in subject if field == "commonName"]
+    if not names:
+        return None
+    groups = (value for field, value in subject if field == "organizationName")
+    return User(names[-1], frozenset(groups) | {AUTHENTICATED})

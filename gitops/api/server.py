@@ -1,0 +1,143 @@
+"""The API server: routes, middlewares, TLS. What each request does is in the module that its handler comes from."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from gitops.admission import Mint
+from gitops.api import discovery, health, objects, openapi, reads, watches
+from gitops.api.context import (
+    BODY_MAX_BYTES,
+    CLOCK,
+    MINT,
+    SETTINGS,
+    STORE,
+    TARGET,
+    TRIGGER,
+    VERSION,
+    Clock,
+    Settings,
+    Trigger,
+)
+from gitops.api.hub import HUB, AgentHub
+from gitops.api.identity import authenticate
+from gitops.api.logs import log
+from gitops.api.pages import PAGES, Pages
+from gitops.api.sources import sync
+from gitops.api.status import errors_as_status
+from gitops.api.targets import target_of
+from gitops.store.contract import Store
+
+SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
+_TRUE: Final = ("true", "1")
+
+
+def make_app(
+    store: Store,
+    *,
+    clock: Clock,
+    mint: Mint,
+    version: str,
+    hub: AgentHub | None = None,
+    trigger: Trigger | None = None,
+    settings: Settings | None = None,
+) -> web.Application:
+    """The API over a store.
+
+    Args:
+        clock: UTC.
+        mint: uids and name suffixes for what is created.
+        version: the `gitVersion` that `/version` tells, such as `v1.35.0-gitward`.
+        hub: the agents' connections; without one no node can be asked for logs.
+        trigger: told the name of a source that someone asked to look at.
+    """
+    app = web.Application(
+        middlewares=[health.measured, errors_as_status, authenticate], client_max_size=BODY_MAX_BYTES
+    )
+    app[STORE], app[CLOCK], app[MINT], app[VERSION] = store, clock, mint, version
+    app[SETTINGS] = settings or Settings()
+    app[HUB] = hub or AgentHub()
+    app[TRIGGER] = trigger or _no_trigger
+    app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
+    _add_routes(app)
+    app.on_shutdown.append(_close_hub)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, listen: tuple[str, int], tls: ssl.SSLContext) -> AsyncIterator[int]:
+    """Serve until the block is left; gives the port (the one chosen, where 0 was asked).
+
+    Handlers are cancelled when their client leaves: an idle watch would hold its place for ever.
+    """
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, listen[0], listen[1], ssl_context=tls, backlog=1024)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _add_routes(app: web.Application) -> None:
+    add = app.router.add_route
+    for path in ("/healthz", "/livez"):
+        add("GET", path, health.health)
+    add("GET", "/readyz", health.ready)
+    add("GET", "/metrics", health.metrics)
+    for path in ("/version", "/version/"):
+        add("GET", path, discovery.version)
+    add("GET", "/api", discovery.core)
+    add("GET", "/apis", discovery.groups)
+    add("GET", "/api/{version}", discovery.group_or_version)
+    add("GET", "/apis/{group}", discovery.group_or_version)
+    add("GET", "/apis/{group}/{version}", discovery.group_or_version)
+    add("GET", "/openapi/v3", openapi.index)
+    add("GET", "/openapi/v3/{path:.+}", openapi.group_version)
+    add("GET", "/gitward/v1/nodes/{node}/connect", _connect)
+    add("*", "/api/v1/{rest:.+}", _resources)
+    add("*", "/apis/{group}/{version}/{rest:.+}", _resources)
+
+
+async def _resources(request: web.Request) -> web.StreamResponse:
+    """Everything that has a kind."""
+    target = target_of(request)
+    request[TARGET] = target
+    if target.subresource == "sync" and request.method in ("GET", "POST"):
+        return await sync(request, target)
+    if target.subresource == "log" and request.method == "GET":
+        return await log(request, target)
+    match request.method, bool(target.name):
+        case ("GET", _) if request.query.get("watch", "") in _TRUE:
+            return await watches.watch(request, target)
+        case ("GET", True):
+            return await reads.get(request, target)
+        case ("GET", False):
+            return await reads.list_(request, target)
+        case ("POST", False) if target.namespace or not target.kind.namespaced:
+            return await objects.create(request, target)
+        case ("PUT", True):
+            return await objects.update(request, target)
+        case ("PATCH", True):
+            return await objects.patch(request, target)
+        case ("DELETE", True) if not target.subresource:
+            return await objects.delete(request, target)
+    raise web.HTTPMethodNotAllowed(
+        request.method, (), text="the server does not allow this method on the requested resource"
+    )
+
+
+async def _connect(request: web.Request) -> web.StreamResponse:
+    return await request.app[HUB].accept(request)
+
+
+async def _close_hub(app: web.Application) -> None:
+    await app[HUB].close()
+
+
+def _no_trigger(_: str) -> None:
+    """Nobody follows sources here."""

@@ -1,0 +1,30 @@
+"""The subresources that are answered now. What is not in here is neither in discovery nor at its URL.
+
+Clients decide by discovery what to try: a name that is listed and does not work is worse than one that is missing.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from gitops.kinds.core.pod import POD
+from gitops.kinds.gitward import GIT_SOURCE
+from gitops.kinds.kind import Kind
+
+
+class Subresource(NamedTuple):
+    name: str
+    verbs: tuple[str, ...]
+
+
+_STATUS: Final = Subresource("status", ("get", "patch", "update"))
+_LOG: Final = Subresource("log", ("get",))
+_SYNC: Final = Subresource("sync", ("create", "get"))
+
+
+def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
+    """Of one kind, in order of their names."""
+    found = [_STATUS] if "status" in kind.subresources else []
+    if kind is POD:
+        found.append(_LOG)
+    if kind is GIT_SOURCE:
+        found.append(_SYNC)
+    return tuple(sorted(found))
