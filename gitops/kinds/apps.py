@@ -1,11 +1,17 @@
 """apps/v1: Deployment and ReplicaSet, the fields that Gitward acts on (API reference 1.35)."""
 
+import re
+from collections.abc import Iterator
 from typing import Final, Literal, NotRequired, TypedDict
 
+from gitops.kinds import wording
+from gitops.kinds.core.pod_checks import check_template
+from gitops.kinds.core.pod_defaults import default_template
 from gitops.kinds.core.pod_types import PodTemplateSpec
-from gitops.kinds.kind import Kind
+from gitops.kinds.filling import change, fill
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import Condition, KubeObject
-from gitops.kinds.selectors import LabelSelector
+from gitops.kinds.selectors import LabelSelector, matches
 
 
 class RollingUpdateDeployment(TypedDict):
@@ -70,6 +76,102 @@ class ReplicaSet(KubeObject):
     status: NotRequired[ReplicaSetStatus]
 
 
+def default_deployment(deployment: Deployment) -> Deployment:
+    return change(fill(deployment, status={}), "spec", _default_deployment_spec)
+
+
+def _default_deployment_spec(spec: DeploymentSpec) -> DeploymentSpec:
+    spec = fill(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600, strategy={})
+    spec = change(spec, "strategy", _default_strategy)
+    return change(spec, "template", default_template)
+
+
+def _default_strategy(strategy: DeploymentStrategy) -> DeploymentStrategy:
+    strategy = fill(strategy, type="RollingUpdate")
+    if strategy["type"] != "RollingUpdate":
+        return strategy
+    strategy = fill(strategy, rollingUpdate={})
+    return change(
+        strategy, "rollingUpdate", lambda update: fill(update, maxSurge="25%", maxUnavailable="25%")
+    )
+
+
+def default_replica_set(replica_set: ReplicaSet) -> ReplicaSet:
+    return change(fill(replica_set, status={"replicas": 0}), "spec", _default_replica_set_spec)
+
+
+def _default_replica_set_spec(spec: ReplicaSetSpec) -> ReplicaSetSpec:
+    return change(fill(spec, replicas=1), "template", default_template)
+
+
+def check_deployment(deployment: Deployment) -> Iterator[Problem]:
+    spec = deployment["spec"]
+    yield from _check_replicas(spec["replicas"], spec["selector"], spec["template"])
+    for name in ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
+        yield from wording.not_negative(f"spec.{name}", dict(spec).get(name))  # type: ignore[arg-type] # By name.
+    if spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
+        found = spec["progressDeadlineSeconds"]
+        yield wording.invalid("spec.progressDeadlineSeconds", found, "must be greater than minReadySeconds")
+    yield from _check_strategy(spec["strategy"])
+
+
+def _check_strategy(strategy: DeploymentStrategy) -> Iterator[Problem]:
+    yield from wording.one_of("spec.strategy.type", strategy["type"], ("Recreate", "RollingUpdate"))
+    update = strategy.get("rollingUpdate")
+    if update is None:
+        return
+    field = "spec.strategy.rollingUpdate"
+    if strategy["type"] == "Recreate":
+        yield wording.forbidden(field, "may not be specified when strategy `type` is 'Recreate'")
+        return
+    surge, unavailable = update["maxSurge"], update["maxUnavailable"]
+    yield from _check_amount(surge, f"{field}.maxSurge")
+    yield from _check_amount(unavailable, f"{field}.maxUnavailable")
+    if isinstance(unavailable, str) and unavailable[:-1].isdigit() and int(unavailable[:-1]) > 100:
+        yield wording.invalid(f"{field}.maxUnavailable", unavailable, "must not be greater than 100%")
+    if surge in (0, "0%") and unavailable in (0, "0%"):
+        why = "may not be 0 when `maxSurge` is 0"
+        yield wording.invalid(f"{field}.maxUnavailable", unavailable, why)
+
+
+def _check_amount(amount: int | str, field: str) -> Iterator[Problem]:
+    """A number of pods, or a percentage of them."""
+    if isinstance(amount, int):
+        yield from wording.not_negative(field, amount)
+    elif not re.fullmatch("[0-9]+%", amount):
+        why = (
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
+            "used for validation is '[0-9]+%')"
+        )
+        yield wording.invalid(field, amount, why)
+
+
+def check_replica_set(replica_set: ReplicaSet) -> Iterator[Problem]:
+    spec = replica_set["spec"]
+    yield from _check_replicas(spec["replicas"], spec["selector"], spec["template"])
+    yield from wording.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
+
+
+def _check_replicas(replicas: int, selector: LabelSelector, template: PodTemplateSpec) -> Iterator[Problem]:
+    """What both have: a number of pods, and how to know them again."""
+    yield from wording.not_negative("spec.replicas", replicas)
+    labels = template["metadata"].get("labels") or {}
+    if not (selector.get("matchLabels") or selector.get("matchExpressions")):
+        why = "empty selector is invalid for deployment"
+        yield wording.invalid("spec.selector", selector, why)
+    elif not matches(selector, labels):
+        # Otherwise it would never see the pods that it makes, and would make them for ever.
+        why = "`selector` does not match template `labels`"
+        yield wording.invalid("spec.template.metadata.labels", labels, why)
+    yield from check_template(template, "spec.template")
+
+
+def check_selector_update(old: Deployment | ReplicaSet, new: Deployment | ReplicaSet) -> Iterator[Problem]:
+    """A selector stays: with another one the pods that are there would be nobody's."""
+    if old["spec"]["selector"] != new["spec"]["selector"]:
+        yield wording.invalid("spec.selector", new["spec"]["selector"], wording.IMMUTABLE)
+
+
 DEPLOYMENT: Final[Kind[Deployment]] = Kind(
     "apps/v1",
     "Deployment",
@@ -78,6 +180,9 @@ DEPLOYMENT: Final[Kind[Deployment]] = Kind(
     categories=("all",),
     subresources=("status", "scale"),
     shape=Deployment,
+    defaults=default_deployment,
+    check=check_deployment,
+    check_update=check_selector_update,
 )
 REPLICA_SET: Final[Kind[ReplicaSet]] = Kind(
     "apps/v1",
@@ -87,5 +192,8 @@ REPLICA_SET: Final[Kind[ReplicaSet]] = Kind(
     categories=("all",),
     subresources=("status", "scale"),
     shape=ReplicaSet,
+    defaults=default_replica_set,
+    check=check_replica_set,
+    check_update=check_selector_update,
     field_selectors=("status.replicas",),
 )

@@ -1,8 +1,11 @@
 """coordination.k8s.io/v1: Lease, a node's sign of life (API reference 1.35)."""
 
+from collections.abc import Iterator
 from typing import Final, NotRequired, TypedDict
 
-from gitops.kinds.kind import Kind
+from gitops.kinds import wording
+from gitops.kinds.filling import fill
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
 
 
@@ -18,4 +21,16 @@ class Lease(KubeObject):
     spec: LeaseSpec
 
 
-LEASE: Final[Kind[Lease]] = Kind("coordination.k8s.io/v1", "Lease", "leases", shape=Lease)
+def default_lease(lease: Lease) -> Lease:
+    return fill(lease, spec={})
+
+
+def check_lease(lease: Lease) -> Iterator[Problem]:
+    seconds = lease["spec"].get("leaseDurationSeconds")
+    if seconds is not None and seconds <= 0:
+        yield wording.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+
+
+LEASE: Final[Kind[Lease]] = Kind(
+    "coordination.k8s.io/v1", "Lease", "leases", shape=Lease, defaults=default_lease, check=check_lease
+)

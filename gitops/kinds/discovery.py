@@ -1,10 +1,15 @@
 """discovery.k8s.io/v1: EndpointSlice, the addresses behind a Service (API reference 1.35)."""
 
+from collections.abc import Iterator
 from typing import Final, NotRequired, TypedDict
 
+from gitops.kinds import names, wording
 from gitops.kinds.core.event import ObjectReference
-from gitops.kinds.kind import Kind
+from gitops.kinds.filling import change_each, fill
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
+
+ENDPOINTS_MAX: Final = 1000  # Of one slice, as Kubernetes.
 
 
 class EndpointConditions(TypedDict):
@@ -35,6 +40,36 @@ class EndpointSlice(KubeObject):
     ports: NotRequired[list[EndpointPort]]
 
 
+def default_endpoint_slice(endpoint_slice: EndpointSlice) -> EndpointSlice:
+    endpoint_slice = fill(endpoint_slice, endpoints=[])
+    return change_each(endpoint_slice, "ports", lambda port: fill(port, name="", protocol="TCP"))
+
+
+def check_endpoint_slice(endpoint_slice: EndpointSlice) -> Iterator[Problem]:
+    family = endpoint_slice["addressType"]
+    yield from wording.one_of("addressType", family, ("FQDN", "IPv4", "IPv6"))
+    if len(endpoint_slice["endpoints"]) > ENDPOINTS_MAX:
+        yield wording.too_many("endpoints", len(endpoint_slice["endpoints"]), ENDPOINTS_MAX)
+    for index, endpoint in enumerate(endpoint_slice["endpoints"]):
+        field = f"endpoints[{index}].addresses"
+        if not endpoint["addresses"]:
+            yield wording.required(field, "must contain at least 1 address")
+        for place, address in enumerate(endpoint["addresses"]):
+            if family == "IPv4" and (wrong := names.ip(address)):
+                yield wording.invalid(f"{field}[{place}]", address, wrong)
+
+
+def check_endpoint_slice_update(old: EndpointSlice, new: EndpointSlice) -> Iterator[Problem]:
+    if old["addressType"] != new["addressType"]:
+        yield wording.invalid("addressType", new["addressType"], wording.IMMUTABLE)
+
+
 ENDPOINT_SLICE: Final[Kind[EndpointSlice]] = Kind(
-    "discovery.k8s.io/v1", "EndpointSlice", "endpointslices", shape=EndpointSlice
+    "discovery.k8s.io/v1",
+    "EndpointSlice",
+    "endpointslices",
+    shape=EndpointSlice,
+    defaults=default_endpoint_slice,
+    check=check_endpoint_slice,
+    check_update=check_endpoint_slice_update,
 )

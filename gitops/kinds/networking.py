@@ -1,8 +1,11 @@
 """networking.k8s.io/v1: Ingress and IngressClass (API reference 1.35)."""
 
+from collections.abc import Iterator
 from typing import Final, Literal, NotRequired, TypedDict
 
-from gitops.kinds.kind import Kind
+from gitops.kinds import names, wording
+from gitops.kinds.filling import fill
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
 
 
@@ -82,9 +85,91 @@ class IngressClass(KubeObject):
     spec: IngressClassSpec
 
 
+def default_ingress(ingress: Ingress) -> Ingress:
+    return fill(ingress, spec={}, status={"loadBalancer": {}})
+
+
+def check_ingress(ingress: Ingress) -> Iterator[Problem]:
+    """Source: Kubernetes, pkg/apis/networking/validation."""
+    spec = ingress["spec"]
+    if not spec.get("rules") and spec.get("defaultBackend") is None:
+        yield wording.invalid("spec", [], "either `defaultBackend` or `rules` must be specified")
+    if (backend := spec.get("defaultBackend")) is not None:
+        yield from _check_backend(backend, "spec.defaultBackend")
+    for index, tls in enumerate(spec.get("tls") or ()):
+        for place, host in enumerate(tls.get("hosts") or ()):
+            yield from _check_host(host, f"spec.tls[{index}].hosts[{place}]")
+    for index, rule in enumerate(spec.get("rules") or ()):
+        field = f"spec.rules[{index}]"
+        if name := rule.get("host"):
+            yield from _check_host(name, f"{field}.host")
+        if (http := rule.get("http")) is not None:
+            if not http["paths"]:
+                yield wording.required(f"{field}.http.paths")
+            for place, path in enumerate(http["paths"]):
+                yield from _check_path(path, f"{field}.http.paths[{place}]")
+
+
+def _check_host(host: str, field: str) -> Iterator[Problem]:
+    if not names.ip(host):
+        yield wording.invalid(field, host, "must be a DNS name, not an IP address")
+    elif wrong := (names.wildcard_subdomain if "*" in host else names.dns_subdomain)(host):
+        yield wording.invalid(field, host, wrong)
+
+
+def _check_path(path: HTTPIngressPath, field: str) -> Iterator[Problem]:
+    kind, text = path["pathType"], path.get("path") or ""
+    yield from wording.one_of(f"{field}.pathType", kind, ("Exact", "ImplementationSpecific", "Prefix"))
+    if kind in ("Exact", "Prefix"):
+        if not text.startswith("/"):
+            yield wording.invalid(f"{field}.path", text, "must be an absolute path")
+        for part in ("//", "/./", "/../", "%2f", "%2F"):
+            if part in text:
+                yield wording.invalid(f"{field}.path", text, f"must not contain '{part}'")
+    elif text and not text.startswith("/"):
+        yield wording.invalid(f"{field}.path", text, "must be an absolute path")
+    yield from _check_backend(path["backend"], f"{field}.backend")
+
+
+def _check_backend(backend: IngressBackend, field: str) -> Iterator[Problem]:
+    service, resource = backend.get("service"), "resource" in backend
+    if service is not None and resource:
+        yield wording.invalid(field, "", "cannot set both resource and service backends")
+    if service is None:
+        if not resource:
+            yield wording.required(field, "an ingress backend must have a service or a resource")
+        return
+    wrong = names.dns_1035_label(service["name"])
+    if wrong:
+        yield wording.invalid(f"{field}.service.name", service["name"], wrong)
+    port = service.get("port") or ServiceBackendPort()
+    number, name = port.get("number"), port.get("name")
+    if name and number:
+        yield wording.invalid(f"{field}.service.port", "", "cannot set both port name & port number")
+    elif name:
+        if wrong := names.port_name(name):
+            yield wording.invalid(f"{field}.service.port.name", name, wrong)
+    elif number is None:
+        yield wording.required(f"{field}.service.port", "port name or number is required")
+    else:
+        yield from wording.port(f"{field}.service.port.number", number)
+
+
 INGRESS: Final[Kind[Ingress]] = Kind(
-    "networking.k8s.io/v1", "Ingress", "ingresses", short=("ing",), subresources=("status",), shape=Ingress
+    "networking.k8s.io/v1",
+    "Ingress",
+    "ingresses",
+    short=("ing",),
+    subresources=("status",),
+    shape=Ingress,
+    defaults=default_ingress,
+    check=check_ingress,
 )
 INGRESS_CLASS: Final[Kind[IngressClass]] = Kind(
-    "networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False, shape=IngressClass
+    "networking.k8s.io/v1",
+    "IngressClass",
+    "ingressclasses",
+    namespaced=False,
+    shape=IngressClass,
+    defaults=lambda ingress_class: fill(ingress_class, spec={}),
 )

@@ -1,6 +1,6 @@
 """The official shape of every kind: what a field may be, what is missing, what is unknown, and how lists merge.
 
-The schemas are Kubernetes 1.35's, packed by `tools/build_schemas.py`; they know types, required and unknown fields, but
+The schemas are Kubernetes 1.35's, packed by `tests/tools/build_schemas.py`; they know types, required and unknown fields, but
 no defaults and no ranges: those are in the kinds' own modules. A validator is compiled when a kind is first checked.
 """
 

@@ -1,6 +1,6 @@
 """The packed official schemas as nodes to walk beside an object: fields, types, and how lists and maps merge.
 
-Source: Kubernetes 1.35's OpenAPI definitions, packed by `tools/build_schemas.py`.
+Source: Kubernetes 1.35's OpenAPI definitions, packed by `tests/tools/build_schemas.py`.
 """
 
 import gzip

@@ -169,7 +169,7 @@ class FieldRequirements:
         return next((one.value for one in self.all if one.path == path and one.equal), None)
 
     def check(self, supported: tuple[str, ...]) -> None:
-        """Raises BadRequest, in Kubernetes' words, for a path that is not in `supported` (a kind's `field_selectors`)."""
+        """Raises BadRequest for a path that is not in `supported` (a kind's `field_selectors`)."""
         for one in self.all:
             if one.path not in ("metadata.name", "metadata.namespace", *supported):
                 raise BadRequest(f"field label not supported: {one.path}")

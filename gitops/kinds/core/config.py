@@ -1,17 +1,29 @@
-"""ConfigMap and Secret (core/v1). In the master a Secret's values are `Sensitive`, as are those of encrypted ConfigMaps.
+"""ConfigMap and Secret (core/v1). In the master a Secret's values are `Sensitive`, so are an encrypted ConfigMap's.
 
 Source: Kubernetes API reference 1.35.
 """
 
-from base64 import b64encode
-from collections.abc import Mapping
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NotRequired, TypeVar, cast
 
-from gitops.kinds.kind import Kind
+import orjson
+
+from gitops.kinds import names, wording
+from gitops.kinds.filling import fill_zero
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
 from gitops.kinds.sensitive import Sensitive
 
 SEALED_FIELDS: Final = ("data", "binaryData", "stringData")
+DATA_BYTES_MAX: Final = 1024 * 1024  # As Kubernetes.
+_REQUIRED_KEYS: Final = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+}
 
 O = TypeVar("O", bound=KubeObject)  # noqa: E741 # Any object: only its data fields are looked at.
 
@@ -57,5 +69,114 @@ def _merge_string_data(sealed: dict[str, Any]) -> None:
         sealed["data"] = {**(sealed.get("data") or {}), **encoded}
 
 
-CONFIG_MAP: Final[Kind[ConfigMap]] = Kind("v1", "ConfigMap", "configmaps", short=("cm",), shape=ConfigMap)
-SECRET: Final[Kind[Secret]] = Kind("v1", "Secret", "secrets", shape=Secret, field_selectors=("type",))
+def default_secret(secret: Secret) -> Secret:
+    return fill_zero(seal_values(secret) if _is_open(secret) else secret, type="Opaque")
+
+
+def _is_open(secret: Secret) -> bool:
+    """Whether a value still lies in the clear, or waits in stringData."""
+    values = (secret.get("data") or {}).values()
+    return "stringData" in secret or any(not isinstance(value, Sensitive) for value in values)
+
+
+def _decoded(value: object) -> bytes | None:
+    """The bytes of a base64 text, None if it is none. Only to check them: they go nowhere."""
+    text = value.reveal() if isinstance(value, Sensitive) else str(value).encode()
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+
+
+def _size_bytes(value: object) -> int:
+    return len(value.reveal() if isinstance(value, Sensitive) else str(value).encode())
+
+
+def _check_keys(obj: ConfigMap | Secret, fields: tuple[str, ...]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    size_bytes = 0
+    for field in fields:
+        values: Mapping[str, object] = cast(Mapping[str, Any], obj).get(field) or {}
+        for key, value in values.items():
+            if wrong := names.config_key(key):
+                yield wording.invalid(f"{field}[{key}]", key, wrong)
+            if key in seen:
+                yield wording.invalid(f"{field}[{key}]", key, "duplicate of key present in data")
+            if (field == "binaryData" or obj["kind"] == "Secret") and _decoded(value) is None:
+                yield Problem(f"{field}[{key}]", "Invalid value: illegal base64 data")
+            seen.add(key)
+            size_bytes += _size_bytes(value)
+    if size_bytes > DATA_BYTES_MAX:
+        yield wording.too_long("", DATA_BYTES_MAX)
+
+
+def check_config_map(config: ConfigMap) -> Iterator[Problem]:
+    return _check_keys(config, ("data", "binaryData"))
+
+
+def check_secret(secret: Secret) -> Iterator[Problem]:
+    yield from _check_keys(secret, ("data",))
+    data = secret.get("data") or {}
+    for key in _REQUIRED_KEYS.get(secret["type"], ()):
+        if key not in data:
+            yield wording.required(f"data[{key}]")
+    if secret["type"] == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
+        yield wording.required("data[username]")
+        yield wording.required("data[password]")
+    for key in (".dockerconfigjson", ".dockercfg"):
+        if key in _REQUIRED_KEYS.get(secret["type"], ()) and key in data and not _is_json(data[key]):
+            yield Problem(f"data[{key}]", "Invalid value: <secret contents redacted>: must be JSON")
+
+
+def _is_json(value: Sensitive) -> bool:
+    try:
+        orjson.loads(_decoded(value) or b"")
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def check_config_update(old: ConfigMap, new: ConfigMap) -> Iterator[Problem]:
+    """An immutable ConfigMap keeps its values, and stays immutable."""
+    return _check_immutable(old, new, ("data", "binaryData"))
+
+
+def check_secret_update(old: Secret, new: Secret) -> Iterator[Problem]:
+    if old["type"] != new["type"]:
+        yield wording.invalid("type", new["type"], wording.IMMUTABLE)
+    yield from _check_immutable(old, new, ("data",))
+
+
+def _check_immutable(
+    old: ConfigMap | Secret, new: ConfigMap | Secret, fields: tuple[str, ...]
+) -> Iterator[Problem]:
+    if not old.get("immutable"):
+        return
+    why = "field is immutable when `immutable` is set"
+    if not new.get("immutable"):
+        yield wording.forbidden("immutable", why)
+    before, after = cast(Mapping[str, Any], old), cast(Mapping[str, Any], new)
+    for field in fields:
+        if (before.get(field) or {}) != (after.get(field) or {}):
+            yield wording.forbidden(field, why)
+
+
+CONFIG_MAP: Final[Kind[ConfigMap]] = Kind(
+    "v1",
+    "ConfigMap",
+    "configmaps",
+    short=("cm",),
+    shape=ConfigMap,
+    check=check_config_map,
+    check_update=check_config_update,
+)
+SECRET: Final[Kind[Secret]] = Kind(
+    "v1",
+    "Secret",
+    "secrets",
+    shape=Secret,
+    defaults=default_secret,
+    check=check_secret,
+    check_update=check_secret_update,
+    field_selectors=("type",),
+)

@@ -1,8 +1,10 @@
 """Event (core/v1): what happened to an object, for people. Source: Kubernetes API reference 1.35."""
 
+from collections.abc import Iterator
 from typing import Final, NotRequired, TypedDict
 
-from gitops.kinds.kind import Kind
+from gitops.kinds import wording
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
 
 
@@ -43,12 +45,21 @@ class Event(KubeObject):
     reportingInstance: NotRequired[str]
 
 
+def check_event(event: Event) -> Iterator[Problem]:
+    """An event lies in its object's namespace, that of a cluster's object in default."""
+    namespace = event["metadata"].get("namespace", "")
+    about = event["involvedObject"].get("namespace", "")
+    if namespace != (about or namespace) or (not about and namespace not in ("default", "kube-system")):
+        yield wording.invalid("involvedObject.namespace", about, "does not match event.namespace")
+
+
 EVENT: Final[Kind[Event]] = Kind(
     "v1",
     "Event",
     "events",
     short=("ev",),
     shape=Event,
+    check=check_event,
     field_selectors=(
         "involvedObject.kind",
         "involvedObject.namespace",

@@ -2,8 +2,9 @@
 
 from typing import Final, NotRequired, TypedDict
 
+from gitops.kinds.filling import change, fill
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import Condition, KubeObject
+from gitops.kinds.objects import Condition, KubeObject, labels_of, with_meta
 
 
 class NamespaceSpec(TypedDict):
@@ -20,6 +21,19 @@ class Namespace(KubeObject):
     status: NotRequired[NamespaceStatus]
 
 
+NAME_LABEL: Final = "kubernetes.io/metadata.name"  # Lets selectors of namespaces name one.
+
+
+def default_namespace(namespace: Namespace) -> Namespace:
+    namespace = fill(namespace, spec={}, status={})
+    namespace = change(namespace, "spec", lambda spec: fill(spec, finalizers=["kubernetes"]))
+    namespace = change(namespace, "status", lambda status: fill(status, phase="Active"))
+    name, labels = namespace["metadata"].get("name"), labels_of(namespace)
+    if not name or labels.get(NAME_LABEL) == name:
+        return namespace
+    return with_meta(namespace, labels={**labels, NAME_LABEL: name})
+
+
 NAMESPACE: Final[Kind[Namespace]] = Kind(
     "v1",
     "Namespace",
@@ -28,5 +42,6 @@ NAMESPACE: Final[Kind[Namespace]] = Kind(
     short=("ns",),
     subresources=("status", "finalize"),
     shape=Namespace,
+    defaults=default_namespace,
     field_selectors=("status.phase",),
 )

@@ -1,8 +1,11 @@
 """Node (core/v1): a host that runs pods. Source: Kubernetes API reference 1.35."""
 
+from collections.abc import Iterator
 from typing import Final, Literal, NotRequired, TypedDict
 
-from gitops.kinds.kind import Kind
+from gitops.kinds import names, wording
+from gitops.kinds.filling import canonical_quantities, change, fill
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import Condition, KubeObject
 
 
@@ -72,6 +75,38 @@ def node_condition(node: Node, name: str) -> Condition | None:
     return next((one for one in status.get("conditions") or () if one["type"] == name), None)
 
 
+def default_node(node: Node) -> Node:
+    return change(fill(node, spec={}, status={}), "status", _default_status)
+
+
+def _default_status(status: NodeStatus) -> NodeStatus:
+    status = change(change(status, "capacity", canonical_quantities), "allocatable", canonical_quantities)
+    return fill(status, allocatable=capacity) if (capacity := status.get("capacity")) else status
+
+
+def check_node(node: Node) -> Iterator[Problem]:
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(node["spec"].get("taints") or ()):
+        field = f"spec.taints[{index}]"
+        if wrong := names.qualified_name(taint["key"]):
+            yield wording.invalid(f"{field}.key", taint["key"], wrong)
+        if wrong := names.label_value(taint.get("value") or ""):
+            yield wording.invalid(f"{field}.value", taint.get("value"), wrong)
+        yield from wording.one_of(
+            f"{field}.effect", taint["effect"], ("NoExecute", "NoSchedule", "PreferNoSchedule")
+        )
+        if (taint["key"], taint["effect"]) in seen:
+            yield wording.duplicate(field, taint)
+        seen.add((taint["key"], taint["effect"]))
+
+
+def check_node_update(old: Node, new: Node) -> Iterator[Problem]:
+    """The range of its pods stays: their addresses come from it."""
+    if (before := old["spec"].get("podCIDR")) and before != new["spec"].get("podCIDR"):
+        why = 'node updates may not change podCIDR except from "" to valid'
+        yield wording.forbidden("spec.podCIDRs", why)
+
+
 NODE: Final[Kind[Node]] = Kind(
     "v1",
     "Node",
@@ -80,5 +115,8 @@ NODE: Final[Kind[Node]] = Kind(
     short=("no",),
     subresources=("status",),
     shape=Node,
+    defaults=default_node,
+    check=check_node,
+    check_update=check_node_update,
     field_selectors=("spec.unschedulable",),
 )

@@ -27,6 +27,8 @@ from gitops.kinds.core.containers import (
     TCPSocketAction,
     VolumeMount,
 )
+from gitops.kinds.core.pod_checks import check_pod, check_pod_update
+from gitops.kinds.core.pod_defaults import default_pod, qos_class
 from gitops.kinds.core.pod_types import (
     ContainerState,
     ContainerStateRunning,
@@ -79,6 +81,9 @@ POD: Final[Kind[Pod]] = Kind(
     categories=("all",),
     subresources=("status", "log", "binding", "eviction"),
     shape=Pod,
+    defaults=default_pod,
+    check=check_pod,
+    check_update=check_pod_update,
     field_selectors=(
         "spec.nodeName",
         "spec.restartPolicy",
@@ -154,4 +159,5 @@ __all__ = [
     "pod_condition",
     "pod_phase",
     "pod_status",
+    "qos_class",
 ]

@@ -1,6 +1,7 @@
 """The shape of a pod's volumes (core/v1, API reference 1.35).
 
-Sources other than emptyDir, configMap, secret, hostPath, projected and downwardAPI are stored and reported as not acted on yet.
+Sources other than emptyDir, configMap, secret, hostPath, projected and downwardAPI are stored, and reported as not
+acted on yet.
 """
 
 from typing import NotRequired, TypedDict

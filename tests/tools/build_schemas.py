@@ -1,7 +1,7 @@
 """Extracts `gitops/kinds/schemas.json.gz` from the development package `kubernetes-validate`.
 
 Kept is what the served kinds need, without prose, in the strict form (unknown fields are errors). Our own kinds are
-added from their TypedDicts. The result is byte for byte the same for the same input. Run: `python tools/build_schemas.py`.
+added from their TypedDicts. The same input gives the same bytes. Run: `python tests/tools/build_schemas.py`.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from gitops.kinds import registry
 from gitops.kinds.gitward import GIT_SOURCE
 
 VERSION: Final = "1.35.0"
-TARGET: Final = Path(__file__).parent.parent / "gitops" / "kinds" / "schemas.json.gz"
+TARGET: Final = Path(__file__).parents[2] / "gitops" / "kinds" / "schemas.json.gz"
 # Bodies and answers that are never stored, but are typed on the wire.
 UNSTORED: Final = (
     ("", "v1", "Binding"),
