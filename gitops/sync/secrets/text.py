@@ -1,0 +1,43 @@
+"""YAML that we write: block style, keys in their order, no text that another reader could take for something else."""
+
+from typing import Any
+
+import yaml
+
+from gitops.kinds.yaml import KUBECTL, Json
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None if _reads_as_itself(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _reads_as_itself(text: str) -> bool:
+    """Whether a plain scalar is this text to kubectl too: PyYAML would leave `1e3` and `0o17` bare."""
+    try:
+        return bool(KUBECTL.plain(text) == text)
+    except ValueError:
+        return False
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(values: list[Json]) -> str:
+    """Documents as one YAML text."""
+    return yaml.dump_all(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10**6,
+        explicit_start=len(values) > 1,
+    )
