@@ -18,6 +18,7 @@ from agent.runtime.protocol import (
     LABEL_SANDBOX,
     SANDBOX,
     ContainerSpec,
+    Mount,
     SandboxSpec,
 )
 
@@ -68,10 +69,7 @@ def container_body(cluster: str, spec: ContainerSpec, sandbox_id: str) -> dict[s
         "PidMode": "host" if spec.host_pid else f"container:{sandbox_id}" if spec.share_processes else "",
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
-        "Mounts": [
-            {"Type": "bind", "Source": one.source, "Target": one.target, "ReadOnly": one.read_only}
-            for one in spec.mounts
-        ],
+        "Mounts": [_mount(one) for one in spec.mounts],
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,  # Equal: no swap. Docker's default is twice as much.
         "NanoCpus": limits.cpu_nano,
@@ -104,6 +102,11 @@ def container_body(cluster: str, spec: ContainerSpec, sandbox_id: str) -> dict[s
     if spec.args:
         body["Cmd"] = list(spec.args)
     return body
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    body = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    return {**body, "BindOptions": {"Propagation": mount.propagation}} if mount.propagation else body
 
 
 def _labels(

@@ -38,6 +38,7 @@ class Mount(NamedTuple):
     source: str
     target: str
     read_only: bool = False
+    propagation: str = ""  # rslave or rshared; '': private.
 
 
 @dataclass(frozen=True, slots=True)

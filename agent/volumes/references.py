@@ -1,0 +1,113 @@
+"""Which ConfigMaps and Secrets a pod needs, and what is known of them. Their values are opened here and nowhere else.
+
+Pure. A node may read only what its pods name, so this list is also what it asks the API for.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal, NamedTuple, Protocol
+
+from gitops.kinds.core.config import ConfigMap, Secret
+from gitops.kinds.core.pod import Container, Pod
+from gitops.kinds.errors import Invalid, NotFound
+from gitops.kinds.sensitive import Sensitive
+
+Source = Literal["ConfigMap", "Secret"]
+WORDS: Final[Mapping[Source, str]] = {"ConfigMap": "configmap", "Secret": "secret"}
+
+
+class Reference(NamedTuple):
+    """A ConfigMap or Secret that a pod names."""
+
+    kind: Source
+    namespace: str
+    name: str
+
+
+class Lookup(Protocol):
+    """What is known of ConfigMaps and Secrets now; None: there is none."""
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None: ...
+
+    def secret(self, namespace: str, name: str) -> Secret | None: ...
+
+
+def references(pod: Pod) -> frozenset[Reference]:
+    """Everything that its environment, volumes and image pulls name."""
+    namespace, spec = pod["metadata"].get("namespace", ""), pod["spec"]
+    named = [
+        *_of_volumes(pod),
+        *(("Secret", one.get("name", "")) for one in spec.get("imagePullSecrets", ())),
+    ]
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        named += _of_container(container)
+    return frozenset(Reference(kind, namespace, name) for kind, name in named if name)
+
+
+def _of_container(container: Container) -> Iterator[tuple[Source, str]]:
+    for each in container.get("envFrom", ()):
+        if "configMapRef" in each:
+            yield "ConfigMap", each["configMapRef"].get("name", "")
+        if "secretRef" in each:
+            yield "Secret", each["secretRef"].get("name", "")
+    for variable in container.get("env", ()):
+        source = variable.get("valueFrom", {})
+        if "configMapKeyRef" in source:
+            yield "ConfigMap", source["configMapKeyRef"].get("name", "")
+        if "secretKeyRef" in source:
+            yield "Secret", source["secretKeyRef"].get("name", "")
+
+
+def _of_volumes(pod: Pod) -> Iterator[tuple[Source, str]]:
+    for volume in pod["spec"].get("volumes", ()):
+        if "configMap" in volume:
+            yield "ConfigMap", volume["configMap"].get("name", "")
+        if "secret" in volume:
+            yield "Secret", volume["secret"].get("secretName", "")
+        for source in volume["projected"].get("sources", ()) if "projected" in volume else ():
+            if "configMap" in source:
+                yield "ConfigMap", source["configMap"].get("name", "")
+            if "secret" in source:
+                yield "Secret", source["secret"].get("name", "")
+
+
+def values_of(lookup: Lookup, reference: Reference, *, optional: bool) -> Mapping[str, bytes]:
+    """The decoded values by key; empty if it is absent and optional. Raises NotFound if it is absent."""
+    kind, namespace, name = reference
+    if kind == "Secret":
+        secret = lookup.secret(namespace, name)
+        found = secret.get("data") or {} if secret is not None else None
+        if found is not None:
+            return {key: _decoded(reference, key, value) for key, value in found.items()}
+    else:
+        config = lookup.config_map(namespace, name)
+        if config is not None:
+            texts = {key: _bytes(value) for key, value in (config.get("data") or {}).items()}
+            binary = config.get("binaryData") or {}
+            return texts | {key: _decoded(reference, key, value) for key, value in binary.items()}
+    if optional:
+        return {}
+    raise NotFound(f'{WORDS[kind]} "{name}" not found')
+
+
+def value_of(lookup: Lookup, reference: Reference, key: str, *, optional: bool) -> bytes | None:
+    """One value; None if it is absent and optional. Raises NotFound in Kubernetes' words."""
+    values = values_of(lookup, reference, optional=optional)
+    if key in values:
+        return values[key]
+    if optional:
+        return None
+    raise NotFound(f"couldn't find key {key} in {reference.kind} {reference.namespace}/{reference.name}")
+
+
+def _bytes(value: str | Sensitive) -> bytes:
+    return value.reveal() if isinstance(value, Sensitive) else value.encode()
+
+
+def _decoded(reference: Reference, key: str, value: str | Sensitive) -> bytes:
+    try:
+        return b64decode(_bytes(value), validate=True)
+    except Base64Error:
+        where = f"{reference.kind} {reference.namespace}/{reference.name}: key {key}"
+        raise Invalid(f"{where}: found no base64") from None

@@ -1,0 +1,198 @@
+"""`PodVolumes`: the volumes of all pods of a node, under one directory, ready to be bound into containers.
+
+`<root>/<pod uid>/files/` is one tmpfs for everything that we write (secrets among it: they never touch a disk),
+`…/empty/NAME` an emptyDir, a tmpfs of its own for `medium: Memory`, `…/sub/…` the bind of a subPath. Nothing is
+remembered: what is mounted is asked of the kernel.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from agent.runtime.protocol import Mount
+from agent.volumes import atomic, beneath, mounts
+from agent.volumes.content import File, files_of, has_content
+from agent.volumes.downward import Surroundings
+from agent.volumes.expansion import expand
+from agent.volumes.host_path import host_path
+from agent.volumes.references import Lookup
+from gitops.kinds import quantity
+from gitops.kinds.core.pod import Container, Pod, VolumeMount
+from gitops.kinds.core.volumes import EmptyDirVolumeSource, Volume
+from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
+
+FILES_MAX_BYTES: Final = (
+    64 << 20
+)  # Of one pod's written volumes: some ten objects of 1 MiB, twice during a swap.
+EMPTY_MODE: Final = 0o777  # As the kubelet: whoever the container runs as may write.
+EMPTY_MODE_GROUP: Final = 0o2777
+PROPAGATION: Final = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
+_UID: Final = re.compile(r"[a-zA-Z0-9-]{1,64}")
+
+R = TypeVar("R")
+
+
+class PodVolumes:
+    """`root`: a directory of ours alone, on the host of the engine, at the same path for both."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def ensure(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None:
+        """All volumes made and filled; files that changed are swapped. Raises NotFound, Invalid, Unavailable."""
+        content: dict[str, Mapping[str, File]] = {}
+        for volume in pod["spec"].get("volumes", ()):
+            if has_content(volume):
+                with _Naming(volume["name"]):
+                    content[volume["name"]] = files_of(pod, volume, lookup, around)
+        await _in_thread(lambda: self._ensure(pod, content))
+
+    async def mounts(self, pod: Pod, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
+        """What to bind into a container. `values`: its environment, for subPathExpr."""
+        return await _in_thread(lambda: self._mounts(pod, container, values))
+
+    async def remove(self, uid: str) -> None:
+        """Everything unmounted and removed; absent is fine."""
+        await _in_thread(lambda: self._remove(self._of(uid)))
+
+    async def uids(self) -> frozenset[str]:
+        """The pods that have something here."""
+        return await _in_thread(
+            lambda: frozenset(os.listdir(self._root)) if self._root.exists() else frozenset()
+        )
+
+    def has(self, uid: str) -> bool:
+        return self._of(uid).exists()
+
+    # What follows blocks and runs in threads.
+
+    def _of(self, uid: str) -> Path:
+        if not _UID.fullmatch(uid):
+            raise Invalid(f"pod uid: found {uid!r}, wanted letters, digits and '-'")
+        return self._root / uid
+
+    def _ensure(self, pod: Pod, content: Mapping[str, Mapping[str, File]]) -> None:
+        home = self._of(pod["metadata"].get("uid", ""))
+        home.mkdir(0o755, parents=True, exist_ok=True)
+        group = pod["spec"].get("securityContext", {}).get("fsGroup")
+        for volume in pod["spec"].get("volumes", ()):
+            with _Naming(volume["name"]):
+                if volume["name"] in content:
+                    self._write(home, volume["name"], content[volume["name"]], group)
+                elif "emptyDir" in volume:
+                    self._empty(home / "empty" / volume["name"], volume["emptyDir"], group)
+                elif "hostPath" in volume:
+                    host_path(volume["hostPath"])
+                else:
+                    raise Invalid("its source is not supported yet")
+
+    def _write(self, home: Path, name: str, files: Mapping[str, File], group: int | None) -> None:
+        top = home / "files"
+        top.mkdir(0o755, exist_ok=True)
+        if not mounts.is_mounted(top):
+            mounts.mount_tmpfs(top, size_bytes=FILES_MAX_BYTES, mode=0o755, executable=False)
+        volume = top / name
+        volume.mkdir(0o755, exist_ok=True)
+        atomic.write(volume, files, f"{time.time_ns()}", group)
+
+    def _empty(self, path: Path, source: EmptyDirVolumeSource, group: int | None) -> None:
+        if path.exists() and (source.get("medium") != "Memory" or mounts.is_mounted(path)):
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        mode = EMPTY_MODE if group is None else EMPTY_MODE_GROUP
+        if source.get("medium") == "Memory":
+            size = quantity.whole(source.get("sizeLimit", "0"))
+            mounts.mount_tmpfs(path, size_bytes=size, mode=mode, executable=True)
+        if group is not None:
+            os.chown(path, -1, group)
+        path.chmod(mode)
+
+    def _mounts(self, pod: Pod, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", ())}
+        home = self._of(pod["metadata"].get("uid", ""))
+        found = []
+        for index, mount in enumerate(container.get("volumeMounts", ())):
+            volume = volumes.get(mount["name"])
+            if volume is None:
+                raise Invalid(f"volumeMount {mount['name']}: no such volume")
+            source = _source(home, volume)
+            if sub_path := _sub_path(mount, values):
+                source = _bound(source, sub_path, home / "sub" / container["name"] / str(index))
+            read_only = mount.get("readOnly", False) or has_content(volume)
+            propagation = PROPAGATION.get(mount.get("mountPropagation", ""), "")
+            found.append(Mount(str(source), mount["mountPath"], read_only, propagation))
+        return tuple(found)
+
+    def _remove(self, home: Path) -> None:
+        if not home.exists():
+            return
+        for point in mounts.mounts_under(home):
+            mounts.unmount(point)
+        if left := list(mounts.mounts_under(home)):
+            raise Unavailable(f"volumes at {home}: still mounted: {left[0]}")
+        shutil.rmtree(home)
+
+
+def _source(home: Path, volume: Volume) -> Path:
+    if has_content(volume):
+        return home / "files" / volume["name"]
+    return Path(volume["hostPath"]["path"]) if "hostPath" in volume else home / "empty" / volume["name"]
+
+
+def _sub_path(mount: VolumeMount, values: Mapping[str, str]) -> str:
+    expression = mount.get("subPathExpr", "")
+    if not expression:
+        return mount.get("subPath", "")
+    path = expand(expression, values)
+    if "$(" in path:
+        raise Invalid(f"subPathExpr: {expression!r} names a variable that is not set")
+    return path
+
+
+def _bound(volume: Path, sub_path: str, target: Path) -> Path:
+    """The place of a subPath, held by a bind mount: a link that a container puts there later leads nowhere."""
+    descriptor = beneath.open_beneath(volume, sub_path)
+    try:
+        source = f"/proc/self/fd/{descriptor}"
+        if mounts.is_mounted(target):
+            return target
+        target.parent.mkdir(0o755, parents=True, exist_ok=True)
+        if Path(source).is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            target.touch()
+        mounts.bind(source, target)
+    finally:
+        os.close(descriptor)
+    return target
+
+
+class _Naming:
+    """Puts the volume's name before whatever goes wrong in it, as the kubelet's events do."""
+
+    def __init__(self, volume: str) -> None:
+        self._volume = volume
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        message = f'MountVolume.SetUp failed for volume "{self._volume}" : {error}'
+        if isinstance(error, NotFound):
+            raise NotFound(message) from error
+        if isinstance(error, GitwardError):
+            raise Invalid(message) from error
+        if isinstance(error, OSError):
+            raise Unavailable(message) from error
+
+
+async def _in_thread(call: Callable[[], R]) -> R:
+    try:
+        return await asyncio.to_thread(call)
+    except OSError as error:
+        raise Unavailable(f"volumes: {error}") from error
