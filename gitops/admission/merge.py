@@ -29,6 +29,7 @@ from gitops.kinds.errors import Invalid
 from gitops.kinds.gitward import MANAGER
 from gitops.kinds.objects import KubeObject, ManagedFieldsEntry, T, key_of, timestamp, with_meta
 from gitops.kinds.schema import Node, without_nulls
+from gitops.kinds.sensitive import Sensitive
 
 Removal = dict[str, Any]  # Element -> what to remove beneath it; empty: all of it.
 
@@ -53,35 +54,35 @@ def apply(
         force: take over fields with another value that others own; else they are conflicts and nothing changes.
     Returns:
         The object, its managedFields up to date (the very `live` if nothing changed), and the conflicts: with `force`
-        those that were overridden.
+        those that were overridden, else nothing was changed because of them.
     Raises: Invalid, if a list names one item twice.
     """
     intent = _intent(stated, shape)
     wanted = values_of(intent, shape)
-    entries = live["metadata"].get("managedFields", []) if live else []
+    if live is None:
+        entry = _entry(manager, "Apply", stated, now, frozenset(wanted), None)
+        return with_meta(intent, managedFields=[entry]), ()
+    entries = live["metadata"].get("managedFields", [])
     mine = next((entry for entry in entries if _is(entry, manager, "Apply", None)), None)
-    others = [(entry, decode(entry["fieldsV1"])) for entry in entries if entry is not mine]
-    conflicts = _conflicts(values_of(live, shape) if live else {}, wanted, others)
-    if conflicts and not force:
-        return live or stated, tuple(conflict for conflict, _ in conflicts)
+    before = decode(mine["fieldsV1"]) if mine else NONE
+    merged = cast(T, _merged(live, intent, shape))
+    if mine and before == wanted.keys() and merged == live:
+        return live, ()  # Nothing differs, so there is no conflict either.
 
+    others = [(entry, decode(entry["fieldsV1"])) for entry in entries if entry is not mine]
+    conflicts = _conflicts(values_of(live, shape), wanted, others)
+    told = tuple(conflict for conflict, _ in conflicts)
+    if conflicts and not force:
+        return live, told
     taken = {path for _, path in conflicts}
-    others = [(entry, fields - taken if taken & fields else fields) for entry, fields in others]
-    owned = frozenset(wanted)
-    merged = cast(T, _merged(live, intent, shape) if live else intent)
-    if mine and live:
-        stay = owned.union(*(fields for _, fields in others))
-        merged = cast(T, _without(merged, _dropped(decode(mine["fieldsV1"]), stay), shape, (), stay))
-    same = live is not None and mine is not None and merged == live and decode(mine["fieldsV1"]) == owned
-    ours = mine if same and mine else _entry(manager, "Apply", stated, now, owned, None)
-    left = {id(entry): _entry_of(entry, fields) for entry, fields in others if fields}
+    left = {id(entry): _entry_of(entry, fields - taken) for entry, fields in others if fields - taken}
+    stay = frozenset(wanted).union(*(fields - taken for _, fields in others))
+    merged = cast(T, _without(merged, _dropped(before, stay), shape, (), stay))
+    ours = _entry(manager, "Apply", stated, now, frozenset(wanted), None)
     after = [
         ours if entry is mine else left[id(entry)] for entry in entries if entry is mine or id(entry) in left
     ]
-    merged = with_meta(merged, managedFields=after if mine else [*after, ours])
-    return (live if live is not None and merged == live else merged), tuple(
-        conflict for conflict, _ in conflicts
-    )
+    return with_meta(merged, managedFields=after if mine else [*after, ours]), told
 
 
 def own_update(
@@ -203,6 +204,8 @@ def _merged(live: Any, stated: Any, shape: Node | None) -> Any:  # Any JSON.
             for name, value in stated.items()
         }
         return {**live, **inner}
+    if isinstance(live, Sensitive) and isinstance(stated, str):
+        return Sensitive(stated)  # Sealing is sticky.
     if isinstance(live, list) and isinstance(stated, list) and shape and is_associative(shape):
         return _merged_list(live, stated, shape)
     return stated
