@@ -1,7 +1,7 @@
 """Controllers: pure functions from (view, key, now) to writes, one module per controller.
 
-May import kinds and reconcile (apply.py also admission.merge). Each module ends with its `Controller`, or with a function
-that makes it from settings. Tests lie under tests/unit/controllers by the same names.
+May import kinds and reconcile (apply.py also admission.merge). Each module ends with its `Controller`, or with a
+function that makes it from settings. Tests lie under tests/unit/controllers by the same names.
 
 Reading order: `ownership.py` and `conditions.py` (what several share); `replicaset.py`, `deployment.py` with
 `deployment_sizes.py`, `deployment_revisions.py` and `deployment_status.py`; `endpointslice.py`; `node_cidr.py`,

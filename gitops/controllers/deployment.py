@@ -1,7 +1,7 @@
 """Deployment: one ReplicaSet for each template, and the road from one to the next.
 
-Source: kubernetes/pkg/controller/deployment, 1.35. The arithmetic is in `deployment_sizes.py`, templates and revisions in
-`deployment_revisions.py`, what people read in `deployment_status.py`. `spec.rollbackTo` (extensions/v1beta1) is not served.
+Source: kubernetes/pkg/controller/deployment, 1.35. The arithmetic is in `deployment_sizes.py`, templates and revisions
+in `deployment_revisions.py`, what people read in `deployment_status.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,8 +59,8 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
         key: a Deployment. If it is gone or going, nothing is written: its ReplicaSets leave by owner reference.
         now: UTC; what conditions get, and what `progressDeadlineSeconds` is measured by.
     Returns:
-        At most one new ReplicaSet, sizes of others, and a status if it differs. Each step waits for what the statuses of
-        the ReplicaSets say, so availability never falls below what `maxUnavailable` allows.
+        At most one new ReplicaSet, sizes of others, and a status if it differs. Each step waits for what the statuses
+        of the ReplicaSets say, so availability never falls below what `maxUnavailable` allows.
     """
     deployment = view.get(DEPLOYMENT, key)
     if deployment is None or is_going(deployment):
@@ -76,7 +76,10 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
 def _plan(view: Reader, deployment: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> _Plan:
     """Pause, change of size, replacement at once, or roll: in this order, as Kubernetes."""
     active = [one for one in (*old, *([new] if new else ())) if size(one)]
-    paused, recreate = deployment["spec"].get("paused", False), deployment["spec"]["strategy"]["type"] == "Recreate"
+    paused, recreate = (
+        deployment["spec"].get("paused", False),
+        deployment["spec"]["strategy"]["type"] == "Recreate",
+    )
     if paused or (_is_resized(deployment, active) and not (recreate and len(active) > 1)):
         return _Plan(rescale(deployment, new, old), resized=True, tidy=paused)
     if recreate:
@@ -111,7 +114,7 @@ def _carry_out(
     plan: _Plan,
     now: datetime,
 ) -> Writes:
-    """The plan as writes: annotations and sizes of what is there, a new ReplicaSet, old ones tidied away, the status."""
+    """The plan as writes: sizes and annotations of what is there, a new ReplicaSet, old ones removed, the status."""
     old = [one for one in claimed.owned if one is not new]
     surge = limits_of(deployment).surge
     revision = max(map(revision_of, old), default=0) + 1
@@ -131,7 +134,9 @@ def _carry_out(
         events.append(_scaled(deployment, created["metadata"].get("name", ""), 0, size(created)))
     step = Step(created["metadata"].get("name", "") if created else "", collided)
     status = next_status(deployment, new, old, step, now)
-    finished = plan.tidy and not events and (is_complete(deployment, status) or deployment["spec"].get("paused"))
+    finished = (
+        plan.tidy and not events and (is_complete(deployment, status) or deployment["spec"].get("paused"))
+    )
     gone = beyond_history(deployment, old) if finished else ()
     current = created or (updates.get(key_of(new), new) if new else None)
     return Writes(

@@ -1,11 +1,11 @@
 """The ReplicaSets of a Deployment: which one is new, what a new one looks like, revisions and their history.
 
-Source: kubernetes/pkg/controller/deployment/{sync,util/deployment_util}.go, 1.35. A ReplicaSet is the new one because its
-template equals the Deployment's after defaulting; its hash only names it and is never recomputed to decide.
+Source: kubernetes/pkg/controller/deployment/{sync,util/deployment_util}.go, 1.35. A ReplicaSet is the new one because
+its template equals the Deployment's after defaulting; its hash only names it and is never recomputed to decide.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final, cast
 
@@ -73,7 +73,8 @@ def new_replica_set(deployment: Deployment, replicas: int, surge: int, revision:
         "ownerReferences": [owner_reference(deployment)],
     }
     narrowed = cast(
-        LabelSelector, {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), TEMPLATE_HASH: digest}}
+        LabelSelector,
+        {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), TEMPLATE_HASH: digest}},
     )
     replica_set: ReplicaSet = {
         "apiVersion": "apps/v1",
@@ -108,9 +109,10 @@ def as_new(deployment: Deployment, one: ReplicaSet, surge: int, revision: int) -
     return cast(ReplicaSet, {**renewed, "spec": {**one["spec"], "minReadySeconds": min_ready}})
 
 
-def annotations_for(deployment: Deployment, old: "dict[str, str] | object", surge: int, revision: int) -> dict[str, str]:
+def annotations_for(
+    deployment: Deployment, kept: Mapping[str, str], surge: int, revision: int
+) -> dict[str, str]:
     """Those of the Deployment, the sizes, and a revision that never falls; earlier revisions go to the history."""
-    kept = dict(cast("dict[str, str]", old))
     copied = {name: text for name, text in annotations_of(deployment).items() if name not in NOT_COPIED}
     found = {**kept, **copied, **_counts(deployment, surge)}
     before = kept.get(REVISION)
@@ -145,9 +147,9 @@ def _counts(deployment: Deployment, surge: int) -> dict[str, str]:
 
 def _bare(template: PodTemplateSpec) -> tuple[object, object]:
     """Template without the label that we add ourselves."""
-    meta = dict(template["metadata"])
-    labels = {name: value for name, value in (template["metadata"].get("labels") or {}).items() if name != TEMPLATE_HASH}
-    return {**meta, "labels": labels}, template["spec"]
+    labels = template["metadata"].get("labels") or {}
+    stated = {name: value for name, value in labels.items() if name != TEMPLATE_HASH}
+    return {**template["metadata"], "labels": stated}, template["spec"]
 
 
 def _template_hash(deployment: Deployment) -> str:

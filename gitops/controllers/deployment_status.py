@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from gitops.controllers.conditions import find, with_condition, without
 from gitops.controllers.deployment_sizes import limits_of, size, status_of
 from gitops.kinds.apps import Deployment, DeploymentStatus, ReplicaSet
-from gitops.kinds.objects import Condition, moment_of, timestamp
+from gitops.kinds.objects import Condition, KubeObject, moment_of, timestamp
 
 NO_DEADLINE: Final = 2**31 - 1  # Kubernetes' way to say that a roll may take for ever.
 COMPLETE: Final = "NewReplicaSetAvailable"
@@ -39,8 +39,7 @@ def next_status(
     else:
         conditions = without(conditions, "Progressing")
     failure = find(status_of(new).get("conditions") or () if new else (), "ReplicaFailure")
-    conditions = without(conditions, "ReplicaFailure") if failure is None else [*without(conditions, "ReplicaFailure"), failure]
-    status["conditions"] = conditions
+    status["conditions"] = [*without(conditions, "ReplicaFailure"), *((failure,) if failure else ())]
     return status
 
 
@@ -48,7 +47,9 @@ def is_complete(deployment: Deployment, status: DeploymentStatus) -> bool:
     """All pods are of the present template and available, and nothing else is left."""
     wanted = deployment["spec"]["replicas"]
     counts = [status.get("updatedReplicas", 0), status.get("replicas", 0), status.get("availableReplicas", 0)]
-    return counts == [wanted] * 3 and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return counts == [wanted] * 3 and status.get("observedGeneration", 0) >= deployment["metadata"].get(
+        "generation", 0
+    )
 
 
 def seconds_to_deadline(deployment: Deployment, status: DeploymentStatus, now: datetime) -> float | None:
@@ -98,7 +99,8 @@ def _progress(
     """The condition Progressing. While a roll moves on, `lastUpdateTime` does too: the deadline counts from there."""
     current = find(conditions, "Progressing")
     reason = current.get("reason") if current else None
-    subject = f'ReplicaSet "{new["metadata"].get("name")}"' if new else f'Deployment "{deployment["metadata"].get("name")}"'
+    about: KubeObject = new or deployment
+    subject = f'{about["kind"]} "{about["metadata"].get("name")}"'
     if deployment["spec"].get("paused"):
         if reason in (PAUSED, TIMED_OUT):
             return conditions
@@ -111,18 +113,24 @@ def _progress(
     if is_complete(deployment, status):
         if reason == COMPLETE:
             return conditions
-        return _told(conditions, "Progressing", "True", COMPLETE, f"{subject} has successfully progressed.", now)
+        return _told(
+            conditions, "Progressing", "True", COMPLETE, f"{subject} has successfully progressed.", now
+        )
     if reason == COMPLETE and status.get("replicas", 0) == status.get("updatedReplicas", 0):
         return conditions  # A finished roll that lost or scales pods is no roll.
     if _moved(deployment.get("status") or DeploymentStatus(), status):
-        return _told(conditions, "Progressing", "True", "ReplicaSetUpdated", f"{subject} is progressing.", now)
+        return _told(
+            conditions, "Progressing", "True", "ReplicaSetUpdated", f"{subject} is progressing.", now
+        )
     if current is None and new is not None:
         text = f'Found new replica set "{new["metadata"].get("name")}"'
         return _told(conditions, "Progressing", "True", "FoundNewReplicaSet", text, now)
     if current is None or reason in (COMPLETE, TIMED_OUT):
         return conditions
     if _seconds_since(current, now) > deployment["spec"]["progressDeadlineSeconds"]:
-        return _told(conditions, "Progressing", "False", TIMED_OUT, f"{subject} has timed out progressing.", now)
+        return _told(
+            conditions, "Progressing", "False", TIMED_OUT, f"{subject} has timed out progressing.", now
+        )
     return conditions
 
 

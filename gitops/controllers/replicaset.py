@@ -31,7 +31,9 @@ from gitops.kinds.selectors import matches
 from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
 
 BURST_PODS_MAX: Final = 500  # Per round, as kube-controller-manager: one typo must not flood the store.
-FAILED_AGAIN_SECONDS: Final = 30.0  # What admission refused, it may allow after a change that nobody tells us of.
+FAILED_AGAIN_SECONDS: Final = (
+    30.0  # What admission refused, it may allow after a change that nobody tells us of.
+)
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 GENERATED_NAME_MAX: Final = 247  # Room for five characters and a dash within Kubernetes' 253.
 _PHASE_RANK: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -199,7 +201,9 @@ def _status(
     return status
 
 
-def _seconds_to_availability(view: Reader, owner: ReplicaSet, pods: Iterable[Pod], now: datetime) -> float | None:
+def _seconds_to_availability(
+    view: Reader, owner: ReplicaSet, pods: Iterable[Pod], now: datetime
+) -> float | None:
     """When the next ready pod will have been so for long enough."""
     min_ready = owner["spec"].get("minReadySeconds", 0)
     waits = [

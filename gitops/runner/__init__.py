@@ -1,10 +1,10 @@
 """The runner: the only place that runs controllers and writes what they return.
 
-Imports kinds, reconcile, view, store and admission. `Runner.step()` decides one transaction and `Runner.settle()` takes its
-outcome; neither awaits, so production (`Runner.run()`) and the simulator share them.
+Imports kinds, reconcile, view, store and admission. `Runner.step()` decides one transaction and `Runner.settle()` takes
+its outcome; neither awaits, so production (`Runner.run()`) and the simulator share them.
 
-Reading order: `runner.py` (the loop), `transaction.py` (from `Writes` to a transaction), `events.py` (from `EventNote` to
-Event objects), `queue.py` (what is due next).
+Reading order: `runner.py` (the loop), `transaction.py` (from `Writes` to a transaction), `events.py` (from `EventNote`
+to Event objects), `queue.py` (what is due next).
 """
 
 from gitops.runner.runner import Clock, Decision, Runner, Settings

@@ -1,7 +1,7 @@
 """From `EventNote` to Event objects. Equal notes about one object are one Event that counts.
 
-Source: client-go's event correlator. Here the name is a digest of what is equal, so finding the earlier one needs no cache
-and works across restarts.
+Source: client-go's event correlator. Here the name is a digest of what is equal, so finding the earlier one needs no
+cache and works across restarts.
 """
 
 from datetime import datetime
@@ -14,7 +14,9 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, is_going, timestamp, uid
 from gitops.reconcile import EventNote, Reader
 
-CLUSTER_EVENTS_NAMESPACE: Final = "default"  # Where Kubernetes keeps events about objects without a namespace.
+CLUSTER_EVENTS_NAMESPACE: Final = (
+    "default"  # Where Kubernetes keeps events about objects without a namespace.
+)
 DIGEST_BYTES: Final = 8
 
 

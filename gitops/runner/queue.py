@@ -84,7 +84,7 @@ class Queue:
             self._enter(item, state, min(due, state.due), min(urgency, state.urgency))
 
     def take(self, now: float) -> Item | None:
-        """The next item that is due, from now on running until `done`; None: nothing is due, or all that is must wait."""
+        """The next item that is due; it runs until `done` or `failed`. None: nothing is, or all that is must wait."""
         self._ripen(now)
         best: tuple[Urgency, int, Item] | None = None
         for controller, heap in self._ready.items():
@@ -104,7 +104,9 @@ class Queue:
             self._busy.add(item.controller)
         return item
 
-    def done(self, item: Item, now: float, *, wrote: bool = False, after_seconds: float | None = None) -> None:
+    def done(
+        self, item: Item, now: float, *, wrote: bool = False, after_seconds: float | None = None
+    ) -> None:
         """It ran without a failure. It comes again if it changed meanwhile, or after `after_seconds`."""
         state = self._finish(item)
         state.failures = 0
@@ -123,12 +125,14 @@ class Queue:
         wait = min(base_seconds * 2.0 ** min(state.failures, 32), seconds_max)
         state.failures += 1
         state.not_before = now + wait
-        self._enter(item, state, state.not_before, Urgency.CONSEQUENCE if state.dirty is None else state.dirty)
+        self._enter(
+            item, state, state.not_before, Urgency.CONSEQUENCE if state.dirty is None else state.dirty
+        )
         state.dirty = None
         return wait
 
     def next_due(self, now: float) -> float | None:
-        """When `take` may next have something: `now` or earlier if it has; None: not before something is added or done."""
+        """When `take` may have something, `now` or earlier if it has. None: not before something is added or done."""
         self._ripen(now)
         if any(heap for controller, heap in self._ready.items() if controller not in self._busy):
             return now

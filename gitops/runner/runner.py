@@ -1,7 +1,7 @@
 """The loop of the master: what changed wakes controllers, what they want is written, and what failed is tried again.
 
-`step` and `settle` are the whole decision and never await; `run` is the driver around them. While one transaction is on its
-way to the disk other keys go on: that pipeline is what lets many transactions share one fsync.
+`step` and `settle` are the whole decision and never await; `run` is the driver around them. While one transaction is on
+its way to the disk other keys go on: that pipeline is what lets many transactions share one fsync.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
+from gitops import admission
 from gitops.admission import Mint
+from gitops.admission.settings import DEFAULT
 from gitops.kinds.errors import Conflict, Fenced, GitwardError
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import controller_of, is_going
@@ -45,10 +47,13 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    resync_seconds: float = 300.0  # Level-triggered: what a lost hint would have said is found within this time.
+    resync_seconds: float = (
+        300.0  # Level-triggered: what a lost hint would have said is found within this time.
+    )
     slice_seconds: float = 0.010  # Then the loop is given to the API and the agents.
     in_flight_max: int = 256  # Transactions on their way to the disk.
     epoch: int | None = None  # The leader's fencing number.
+    cluster: admission.Settings = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,9 @@ class Runner:
         """One round of one key. An error that no retry cures becomes what its controller wants to say about it."""
         controller, now = self._controllers[item.controller], self._clock.now()
         self.reconciles[item.controller] += 1
-        context = Context(self._view, now, self._ids, controller.name, self._settings.epoch)
+        context = Context(
+            self._view, now, self._ids, controller.name, self._settings.cluster, self._settings.epoch
+        )
         try:
             writes = controller.reconcile(self._view, item.key, now)
             txn = transaction(context, item.key, writes) if writes else None
@@ -267,7 +274,7 @@ class Runner:
             self._add(controller.name, partial(controller.resync, self._view), Urgency.RESYNC, now)
 
     def _add(self, name: str, keys: Callable[[], Iterable[Key]], urgency: Urgency, now: float) -> None:
-        """Queue what a controller names. A bug in naming stops neither the loop nor the store, which calls `published`."""
+        """Queue what a controller names. A bug there stops neither the loop nor the store, which calls `published`."""
         try:
             for key in keys():
                 self._queue.add(Item(name, key), urgency, now)

@@ -1,14 +1,14 @@
 """From `Writes` to one transaction: admitted, with the preconditions that make stale views and two leaders harmless.
 
-The reconciled object is the fence. It must be as the view showed it, and whatever creates or deletes also writes it, so two
-reconciles of one object can never both create. This replaces kube-controller-manager's expectations.
+The reconciled object is the fence. It must be as the view showed it, and whatever creates or deletes also writes it, so
+two reconciles of one object can never both create. This replaces kube-controller-manager's expectations.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, cast
+from typing import cast
 
-from gitops.admission import Mint, admit_create, admit_delete, admit_update
+from gitops.admission import Mint, Settings, admit_create, admit_delete, admit_update, is_released
 from gitops.kinds import registry
 from gitops.kinds.core.event import EVENT
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
@@ -16,7 +16,7 @@ from gitops.kinds.errors import NotFound
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, is_going, key_of
+from gitops.kinds.objects import KubeObject, key_of
 from gitops.reconcile import EventNote, Reader, Writes
 from gitops.runner.events import event_for, event_key
 from gitops.store.contract import ABSENT, Delete, Put, Txn
@@ -24,18 +24,16 @@ from gitops.view import Position
 
 Op = Put | Delete
 
-# Fields that a status write may leave as they are; anything else that differs makes it a write of the whole object.
-_STATUS_FIELDS: Final = frozenset({"status"})
-
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a transaction is built from besides the writes. `component` writes them: `deployment`."""
+    """What a transaction is built from besides the writes. `component` is the controller that wants them."""
 
     view: Reader
     now: datetime
     mint: Mint
     component: str
+    cluster: Settings
     epoch: int | None = None
 
 
@@ -89,29 +87,51 @@ def _fence(view: Reader, key: Key, ops: dict[Key, Op], *, touch: bool) -> tuple[
 def _created(context: Context, obj: KubeObject) -> KubeObject:
     if _is_declared(obj):
         return obj
-    kind = _kind(obj)
-    return admit_create(context.view, kind, obj, now=context.now, mint=context.mint, manager=context.component)
+    return admit_create(
+        context.view,
+        _kind(obj),
+        obj,
+        now=context.now,
+        mint=context.mint,
+        manager=_manager(context, None, obj),
+        settings=context.cluster,
+    )
 
 
 def _updated(context: Context, obj: KubeObject) -> Op:
     """A put of what the controller made from the object that the view showed; a removal if that was its last bond."""
-    key, old = key_of(obj), context.view.object(key_of(obj))
+    key = key_of(obj)
+    old = context.view.object(key)
     if old is None:
         raise NotFound(f"{key} is gone")
     expect = _position(obj)
     if _is_declared(obj):
         return Put(obj, expect=expect)
-    status_only = _differing(old, obj) <= _STATUS_FIELDS
-    admitted = admit_update(
-        context.view,
-        _kind(obj),
-        old,
-        obj,
-        now=context.now,
-        manager=context.component,
-        subresource="status" if status_only else None,
-    )
-    return Delete(key, expect=expect) if _is_released(admitted) else Put(admitted, expect=expect)
+    admitted = _admitted(context, old, obj)
+    return Delete(key, expect=expect) if _is_free(admitted) else Put(admitted, expect=expect)
+
+
+def _admitted(context: Context, old: KubeObject, new: KubeObject) -> KubeObject:
+    """By both roads that an API client would take: the object, then its status, where each differs."""
+    kind, manager = _kind(new), _manager(context, old, new)
+    changed = _differing(old, new)
+    result = old
+    if changed != {"status"}:
+        result = admit_update(
+            context.view, kind, old, new, now=context.now, manager=manager, settings=context.cluster
+        )
+    if "status" in changed and "status" in kind.subresources:
+        told = cast(KubeObject, {**result, "status": cast("dict[str, object]", new).get("status")})
+        result = admit_update(
+            context.view, kind, result, told, now=context.now, manager=manager, subresource="status"
+        )
+    return result
+
+
+def _manager(context: Context, old: KubeObject | None, new: KubeObject) -> str | None:
+    """Who is recorded as the fields' owner; None where the controller has written the record itself, as apply does."""
+    before = old["metadata"].get("managedFields") if old else None
+    return context.component if new["metadata"].get("managedFields") == before else None
 
 
 def _deleted(context: Context, key: Key) -> Op | None:
@@ -132,21 +152,15 @@ def _add_events(context: Context, ops: dict[Key, Op], notes: tuple[EventNote, ..
         if event is None:
             continue
         key = event_key(event)
-        old = context.view.get(EVENT, key)
-        if old is None:
-            ops[key] = Put(_created(context, event))
-        else:
-            ops[key] = Put(
-                admit_update(context.view, EVENT, old, event, now=context.now, manager=context.component)
-            )
+        earlier = context.view.get(EVENT, key)
+        ops[key] = Put(_admitted(context, earlier, event) if earlier else _created(context, event))
 
 
-def _is_released(obj: KubeObject) -> bool:
-    """Being deleted, and nothing holds it any more: no finalizer, no grace period."""
-    meta = obj["metadata"]
-    if not is_going(obj) or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+def _is_free(obj: KubeObject) -> bool:
+    """Nothing holds it any more; a Namespace is held by its specification too, until it is empty."""
+    if NAMESPACE.owns(obj) and cast(Namespace, obj)["spec"].get("finalizers"):
         return False
-    return not (NAMESPACE.owns(obj) and cast(Namespace, obj)["spec"].get("finalizers"))
+    return is_released(obj)
 
 
 def _differing(old: KubeObject, new: KubeObject) -> set[str]:
