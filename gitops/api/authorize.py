@@ -1,6 +1,6 @@
 """Who may do what. The operator's group may do everything that is served; a node what `nodes.py` says; others nothing.
 
-Beside that: what git states is changed in git. People may read everything and delete pods that no source declares.
+Beside that: what git states is changed in git. People may read everything and delete pods.
 Source: Kubernetes, "Authorization overview"; the message is kube-apiserver's.
 """
 
@@ -11,8 +11,7 @@ from gitops.api.certificates import MASTERS
 from gitops.api.context import Target, User
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Forbidden
-from gitops.kinds.gitward import DECLARED, GIT_SOURCE, declared_key
-from gitops.kinds.keys import Origin
+from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
 
@@ -31,20 +30,6 @@ def authorize(
             )
     elif node is None or not nodes.may(view, node, verb, target, fields or FieldRequirements()):
         raise Forbidden(_refusal(user, verb, target))
-
-
-def check_not_declared(view: Reader, target: Target) -> None:
-    """Raises Forbidden, naming file and line, if a source declares the object: git alone takes it away."""
-    key = target.kind.key(target.namespace, target.name)
-    record = view.get(DECLARED, declared_key(key))
-    claims = record["claims"] if record is not None else []
-    claim = next((claim for claim in claims if claim["state"] == "declared"), None)
-    if claim is not None:
-        origin = Origin(claim["file"], claim["line"], claim["commit"])
-        raise Forbidden(
-            f"{_subject(target)} is forbidden: it is declared at {origin} in source {claim['source']!r}: "
-            "remove it there"
-        )
 
 
 def _people_may(verb: str, target: Target) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, Final, cast
 import orjson
 from aiohttp import web
 
-from gitops.admission import admit_create, admit_delete, admit_update
+from gitops.admission import admit_create, admit_delete, admit_update, is_released, refuse_if_git_owns
 from gitops.admission.merge import merge_patch
-from gitops.api.authorize import authorize, check_not_declared
+from gitops.api.authorize import authorize
 from gitops.api.bodies import DeleteOptions, delete_options_of, merge_patch_of, object_of
 from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, TARGET, USER, Target
 from gitops.api.nodes import is_node
@@ -74,8 +74,6 @@ async def delete(request: web.Request, target: Target) -> web.StreamResponse:
     """DELETE of one object: gracefully for pods; the object, or a Status once it is gone."""
     view, user = request.app[STORE].view(), request[USER]
     authorize(view, user, "delete", target)
-    if not is_node(user):
-        check_not_declared(view, target)
     options, now = await delete_options_of(request), request.app[CLOCK]()
     seen: list[KubeObject] = []  # The object as the transaction that counts saw it.
 
@@ -84,6 +82,8 @@ async def delete(request: web.Request, target: Target) -> web.StreamResponse:
         if old is None:
             raise not_found(target)
         _check_preconditions(target, old, options)
+        if not is_node(user):  # A node ends what was deleted already, declared or not.
+            refuse_if_git_owns(reader, old)
         seen[:] = [old]
         op = (
             None
@@ -112,15 +112,14 @@ async def _replace(
         asked, found = new["metadata"].get("resourceVersion", ""), old["metadata"].get("resourceVersion", "")
         if asked not in ("", found):
             raise conflict(target)
-        if (new_uid := uid(new)) and new_uid != uid(old):
-            raise conflict(
-                target, f"Precondition failed: UID in precondition: {new_uid}, UID in object meta: {uid(old)}"
-            )
         subresource = target.subresource or None
         obj = admit_update(reader, target.kind, old, new, now=now, manager=manager, subresource=subresource)
-        return _txn(request, target, Put(obj, expect=Position(int(found))))
+        expect = Position(int(found))
+        op = Delete(key_of(obj), expect) if is_released(obj) else Put(obj, expect)
+        return _txn(request, target, op)
 
-    return _answer(await _commit(request, target, build), status=200)
+    committed = await _commit(request, target, build)
+    return _answer(committed, status=200)
 
 
 async def _commit(request: web.Request, target: Target, build: Callable[[Reader], Txn]) -> Committed:

@@ -18,6 +18,7 @@ from gitops.kinds import schema
 from gitops.kinds.kind import Kind
 
 _SCHEMAS: Final = "#/components/schemas/"
+_CLOSED: Final = ("additionalProperties", False)
 _PATCHES: Final = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 
 
@@ -47,14 +48,14 @@ def document(path: str) -> bytes:
     kinds = _paths()[path]
     tops = [_top(kind) for kind in kinds]
     components: dict[str, Any] = {name: dict(found) for name, found in tops}
-    for name in list(components):
-        _add_references(components[name], components)
+    for _, found in tops:
+        _add_references(found, components)
     return orjson.dumps(
         {
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "v1.35.0"},
             "paths": dict(_operation(path, kind, name) for kind, (name, _) in zip(kinds, tops, strict=True)),
-            "components": {"schemas": components},
+            "components": {"schemas": {name: _as_openapi(found) for name, found in components.items()}},
         }
     )
 
@@ -81,7 +82,7 @@ def _top(kind: Kind[Any]) -> tuple[str, Mapping[str, Any]]:
     return f"{group}.{kind.version}.{kind.kind}", {**top, "x-kubernetes-group-version-kind": gvk}
 
 
-def _add_references(node: Mapping[str, Any], components: dict[str, Any]) -> None:
+def _add_references(node: object, components: dict[str, Any]) -> None:
     """Everything that a schema refers to, and what that refers to."""
     for name in set(_references(node)):
         if name not in components:
@@ -99,6 +100,22 @@ def _references(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+def _as_openapi(node: Any) -> Any:  # Any JSON.
+    """JSON Schema as OpenAPI 3.0 writes it: other places of references, one type only, closed maps as they are."""
+    if isinstance(node, list):
+        return [_as_openapi(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    if isinstance(reference := node.get("$ref"), str):
+        rest = {name: value for name, value in node.items() if name != "$ref"}
+        return {**rest, "allOf": [{"$ref": _SCHEMAS + reference.rpartition("/")[2]}]}
+    found = {name: _as_openapi(value) for name, value in node.items() if (name, value) != _CLOSED}
+    if isinstance(types := found.get("type"), list):
+        del found["type"]
+        found["oneOf"] = [{"type": one} for one in types]
+    return found
 
 
 def _operation(path: str, kind: Kind[Any], name: str) -> tuple[str, dict[str, Any]]:

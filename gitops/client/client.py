@@ -50,13 +50,13 @@ class Client:
     Unavailable when it cannot be reached or does not answer in time.
     """
 
-    def __init__(self, credentials: Credentials, *, user_agent: str = "gitward") -> None:
+    def __init__(self, credentials: Credentials, *, user_agent: str = "gitward-client") -> None:
         self.credentials = credentials
         self._user_agent = user_agent
         self._pool: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_kubeconfig(cls, path: Path, *, user_agent: str = "gitward") -> Self:
+    def from_kubeconfig(cls, path: Path, *, user_agent: str = "gitward-client") -> Self:
         """The current context of a kubeconfig file; BadRequest if it cannot be used."""
         return cls(load_kubeconfig(path), user_agent=user_agent)
 

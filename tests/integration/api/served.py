@@ -1,0 +1,174 @@
+"""A real API server on a TLS socket in a thread, over a memory store, and what tests do with it from outside."""
+
+import asyncio
+import subprocess
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+from uuid import uuid4
+
+from gitops.admission import admit_create, admit_update
+from gitops.api import (
+    AgentHub,
+    Authority,
+    Settings,
+    kubeconfig,
+    load_or_make_authority,
+    make_app,
+    serve,
+    server_certificate,
+    server_tls,
+    write_kubeconfig,
+)
+from gitops.kinds import registry
+from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject, group_of, key_of
+from gitops.store.contract import Delete, Put, Txn
+from gitops.store.memory import MemoryStore
+from tests.tools.kubectl import kubectl
+
+R = TypeVar("R")
+ANSWER_SECONDS: Final = 30.0
+
+
+class Counted:
+    """Ids in order of their making."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def uid(self) -> str:
+        return str(uuid4())
+
+    def suffix(self) -> str:
+        return f"{next(self._numbers):05d}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Served:
+    """A running server; every method may be called from the test's thread."""
+
+    folder: Path
+    loop: asyncio.AbstractEventLoop
+    store: MemoryStore
+    hub: AgentHub
+    authority: Authority
+    url: str = ""
+    synced: list[str] = field(default_factory=list)  # The sources that someone asked to look at.
+    mint: Counted = field(default_factory=Counted)
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(ANSWER_SECONDS)
+
+    def create(self, *objects: object) -> None:
+        """Through admission, as the master's controllers would; a status may be given along."""
+        for obj in objects:
+            self.run(self._create(cast(KubeObject, obj)))
+
+    def update(self, obj: object, subresource: str | None = None) -> None:
+        """Replace an object or its status, as a controller would."""
+        self.run(self._update(cast(KubeObject, obj), subresource))
+
+    def remove(self, kind: Kind[Any], namespace: str, name: str) -> None:
+        self.run(self._commit(Txn((Delete(kind.key(namespace, name)),), "test", "test")))
+
+    def found(self, kind: Kind[Any], namespace: str, name: str) -> Any:  # Any object.
+        """As the store has it, None if it is gone."""
+        return self.store.view().object(kind.key(namespace, name))
+
+    def config_of(self, node: str = "") -> Path:
+        """A kubeconfig for the operator, or for a node."""
+        path = self.folder / f"{node or 'admin'}.kubeconfig"
+        if not path.exists():
+            issued = self.authority.node(node, now=now()) if node else self.authority.admin(now=now())
+            write_kubeconfig(path, kubeconfig(self.url, self.authority.cert, node or "admin", issued))
+        return path
+
+    def kubectl(self, *arguments: str, node: str = "", fails: bool = False) -> str:
+        """Run kubectl; its output, or what it says on stderr where it is to fail."""
+        done = subprocess.run(
+            self.command(*arguments, node=node),
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stderr if fails else done.stdout
+
+    def command(self, *arguments: str, node: str = "") -> list[str]:
+        """kubectl with its own cache, so that no run sees another's."""
+        own = (f"--kubeconfig={self.config_of(node)}", f"--cache-dir={self.folder / 'cache'}")
+        return [str(kubectl()), *own, *arguments]
+
+    async def _create(self, obj: KubeObject) -> None:
+        kind = registry.find(group_of(obj["apiVersion"]), obj["kind"])
+        assert kind is not None
+        status = cast(dict[str, Any], obj).get("status")
+        made = admit_create(self.store.view(), kind, obj, now=now(), mint=self.mint, manager="test")
+        if status is not None:
+            made = {**made, "status": status}
+        await self._commit(Txn((Put(made),), "test", "test"))
+
+    async def _update(self, obj: KubeObject, subresource: str | None) -> None:
+        kind = registry.find(group_of(obj["apiVersion"]), obj["kind"])
+        assert kind is not None
+        old = self.store.view().object(key_of(obj))
+        assert old is not None
+        new = admit_update(
+            self.store.view(), kind, old, obj, now=now(), manager="test", subresource=subresource
+        )
+        await self._commit(Txn((Put(new),), "test", "test"))
+
+    async def _commit(self, txn: Txn) -> None:
+        await self.store.commit(txn)
+
+
+@contextmanager
+def serving(folder: Path, settings: Settings | None = None) -> Iterator[Served]:
+    """A server with the four namespaces that every cluster has."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    authority = load_or_make_authority(folder / "pki", now=now())
+    served = Served(folder, loop, MemoryStore(now), AgentHub(), authority)
+    stack = AsyncExitStack()
+    try:
+        served.run(_start(served, stack, settings))
+        for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
+            served.create(
+                {"apiVersion": NAMESPACE.api_version, "kind": "Namespace", "metadata": {"name": name}}
+            )
+        yield served
+    finally:
+        served.run(stack.aclose())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _start(served: Served, stack: AsyncExitStack, settings: Settings | None) -> None:
+    app = make_app(
+        served.store,
+        clock=now,
+        mint=served.mint,
+        version="v1.35.0-gitward",
+        hub=served.hub,
+        trigger=served.synced.append,
+        settings=settings,
+    )
+    cert, key = server_certificate(served.authority, served.folder / "pki", ("127.0.0.1",), now=now())
+    tls = server_tls(cert, key, served.authority.cert)
+    port = await stack.enter_async_context(serve(app, ("127.0.0.1", 0), tls))
+    served.url = f"https://127.0.0.1:{port}"
