@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from gitops.kinds.errors import Expired, TooLarge, Unavailable
@@ -95,6 +96,7 @@ class Feed:
             raise TooLarge(
                 f"resource version {after} is in the future: the newest is {position(self.view.revision)}"
             )
+        after = max(after, position(0))  # Nothing was ever written in revision 0.
         while after < position(self.floor):
             for batch in await older(after, scopes):
                 after = position(batch.revision)
@@ -106,8 +108,8 @@ class Feed:
         try:
             for batch in backlog:
                 yield batch
-            async for batch in self._live(watcher, bookmark_seconds):
-                yield batch
+            while True:
+                yield await self._next(watcher, bookmark_seconds)
         finally:
             self._remove(watcher)
 
@@ -118,20 +120,15 @@ class Feed:
             for watcher in watchers:
                 watcher.end(Unavailable("the store was closed: watch again"))
 
-    async def _live(self, watcher: Watcher, bookmark_seconds: float | None) -> AsyncGenerator[Batch, None]:
-        while True:
-            if watcher.cut:
-                raise watcher.cut
-            if watcher.waiting:
-                yield watcher.take()
-                continue
+    async def _next(self, watcher: Watcher, bookmark_seconds: float | None) -> Batch:
+        if not watcher.waiting and not watcher.cut:
             watcher.news.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(bookmark_seconds):
                     await watcher.news.wait()
-            except TimeoutError:
-                if not watcher.waiting and not watcher.cut:
-                    yield Batch(self.view.revision, ())
+        if watcher.cut:
+            raise watcher.cut
+        return watcher.take() if watcher.waiting else Batch(self.view.revision, ())
 
     def _since(self, after: Position, scopes: tuple[Scope, ...]) -> Iterator[Batch]:
         for batch in self._recent:

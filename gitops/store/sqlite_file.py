@@ -4,12 +4,15 @@ Not for writing transactions (sqlite_writer.py) or pruning (sqlite_compact.py). 
 so a watch from history is a range scan, and the newest version of a key is its greatest id: there is no second copy.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final, NamedTuple
 
 from gitops.kinds.errors import Expired
@@ -31,6 +34,10 @@ from gitops.view import View
 
 SCHEMA: Final = 1
 BUSY_SECONDS: Final = 5.0
+WAL_BYTES_MAX: Final = 64 << 20  # What a large commit leaves of its log once it was checkpointed.
+FULL_BYTES: Final = (
+    64 << 10
+)  # With less room SQLite cannot make its shared memory, and calls that an I/O error.
 SCAN_TRANSACTIONS: Final = 256  # Read from history at once: bounds what one resuming watch holds in memory.
 
 # No history below the floor of its own: they change all the time, and nobody asks for last week's.
@@ -65,23 +72,36 @@ def open_file(path: Path, key_file: Path) -> Opened:
     """Make or open the store at `path`, take its lock, begin a new epoch, and load every object.
 
     Raises:
-        StoreUnusable: in use, newer than this program, damaged, or sealed with another key.
+        StoreUnusable: in use, newer than this program, damaged, sealed with another key, or on a disk that refuses.
     """
-    lock = _locked(path)
-    connection = None
     try:
-        connection = connect(path)
-        epoch, sealer = _prepare(connection, path, key_file)
-        return Opened(connection, lock, sealer, _load(connection, sealer), epoch)
-    except BaseException as error:
-        if connection:
-            connection.close()
-        os.close(lock)
-        if isinstance(error, sqlite3.Error):
-            raise StoreUnusable(
-                f"{path}: cannot be opened: {error}: restore a backup if it is damaged"
-            ) from error
-        raise
+        with ExitStack() as undo:
+            lock = _locked(path)
+            undo.callback(os.close, lock)
+            connection = connect(path)
+            undo.callback(connection.close)
+            epoch, sealer = _prepare(connection, path, key_file)
+            opened = Opened(connection, lock, sealer, _load(connection, sealer), epoch)
+            undo.pop_all()
+            return opened
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnusable(said(path, error)) from error
+
+
+def said(path: Path, error: Exception) -> str:
+    """What the disk said of the file, and what to do about it. Nothing was written."""
+    advice = "nothing was written; the next write tries again"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # The low byte: which family of errors.
+    full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC
+    if full or (code == sqlite3.SQLITE_IOERR and disk_usage(path.parent).free < FULL_BYTES):
+        advice = "nothing was written: free some space on that disk"
+    elif code == sqlite3.SQLITE_IOERR:
+        advice = "nothing was written: the disk failed, see `dmesg`"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or isinstance(error, OSError):
+        advice = "nothing was written: make that directory writable"
+    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        advice = "the file is damaged: restore a backup"
+    return f"{path}: {error}: {advice}"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -91,9 +111,14 @@ def connect(path: Path) -> sqlite3.Connection:
     )  # SQLite itself would obey the umask; -wal and -shm follow.
     path.chmod(0o600)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = MEMORY")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

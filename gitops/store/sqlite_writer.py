@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from gitops.kinds.errors import Unavailable
-from gitops.store.sqlite_file import connect, last_revision
+from gitops.store.sqlite_file import connect, last_revision, said
 
 GROUP_ROWS_MAX: Final = 256  # Rows that share one fsync; one large transaction may have more.
 
@@ -131,7 +131,7 @@ class Writer:
             log.exception("a write was refused", extra={"fields": {"path": str(self._path)}})
             self._drop()
             self._refused_generation = generation
-            self._told(Outcome(self._durable, generation, refusal(self._path, error)))
+            self._told(Outcome(self._durable, generation, _refusal(self._path, error)))
             return
         self._durable = group[-1].revision
         self._told(Outcome(self._durable, generation, None))
@@ -145,7 +145,7 @@ class Writer:
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 # The top of a loop; its future tells.
             self._drop()
-            errand.future.set_exception(refusal(self._path, error))
+            errand.future.set_exception(_refusal(self._path, error))
             return
         errand.future.set_result(result)
 
@@ -188,18 +188,7 @@ def _insert(connection: sqlite3.Connection, group: list[Record]) -> None:
     )
 
 
-def refusal(path: Path, error: Exception) -> Unavailable:
-    """Our word for what the disk said, with what to do."""
-    advice = "nothing was written; it is tried again with the next write"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # The low byte: which family of errors.
-    if code == sqlite3.SQLITE_FULL:
-        advice = "free some space on that disk; nothing was written, and the store goes on by itself"
-    elif code == sqlite3.SQLITE_IOERR:
-        advice = "the disk failed (see `dmesg`), or it is full; nothing was written"
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        advice = "make that directory writable again; nothing was written, and the store goes on by itself"
-    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        advice = "the file is damaged: stop the master and restore a backup"
-    refused = Unavailable(f"{path}: {error}: {advice}")
+def _refusal(path: Path, error: Exception) -> Unavailable:
+    refused = Unavailable(said(path, error))
     refused.__cause__ = error
     return refused
