@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds import wording
@@ -11,7 +12,8 @@ from gitops.kinds.core.pod_types import PodTemplateSpec
 from gitops.kinds.filling import change, fill
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import Condition, KubeObject
-from gitops.kinds.selectors import LabelSelector, matches
+from gitops.kinds.selectors import LabelSelector, matches, to_text
+from gitops.kinds.tables import Row, age_of, columns, containers_text, name_of
 
 
 class RollingUpdateDeployment(TypedDict):
@@ -172,6 +174,34 @@ def check_selector_update(old: Deployment | ReplicaSet, new: Deployment | Replic
         yield wording.invalid("spec.selector", new["spec"]["selector"], wording.IMMUTABLE)
 
 
+def _deployment_cells(deployment: Deployment, now: datetime) -> Row:
+    spec, status = deployment["spec"], deployment.get("status") or DeploymentStatus()
+    return (
+        name_of(deployment),
+        f"{status.get('readyReplicas', 0)}/{spec['replicas']}",
+        status.get("updatedReplicas", 0),
+        status.get("availableReplicas", 0),
+        age_of(deployment, now),
+        *containers_text(spec["template"]["spec"]["containers"]),
+        to_text(spec["selector"]),
+    )
+
+
+def _replica_set_cells(replica_set: ReplicaSet, now: datetime) -> Row:
+    spec, status = replica_set["spec"], replica_set.get("status") or ReplicaSetStatus(replicas=0)
+    return (
+        name_of(replica_set),
+        spec["replicas"],
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        age_of(replica_set, now),
+        *containers_text(spec["template"]["spec"]["containers"]),
+        to_text(spec["selector"]),
+    )
+
+
+_WIDE: Final = ("Containers", "Images", "Selector")
+
 DEPLOYMENT: Final[Kind[Deployment]] = Kind(
     "apps/v1",
     "Deployment",
@@ -183,6 +213,10 @@ DEPLOYMENT: Final[Kind[Deployment]] = Kind(
     defaults=default_deployment,
     check=check_deployment,
     check_update=check_selector_update,
+    columns=columns(
+        *("Name", "Ready", "Up-to-date", "Available", "Age"), wide=_WIDE, numbers=("Up-to-date", "Available")
+    ),
+    cells=_deployment_cells,
 )
 REPLICA_SET: Final[Kind[ReplicaSet]] = Kind(
     "apps/v1",
@@ -195,5 +229,9 @@ REPLICA_SET: Final[Kind[ReplicaSet]] = Kind(
     defaults=default_replica_set,
     check=check_replica_set,
     check_update=check_selector_update,
+    columns=columns(
+        *("Name", "Desired", "Current", "Ready", "Age"), wide=_WIDE, numbers=("Desired", "Current", "Ready")
+    ),
+    cells=_replica_set_cells,
     field_selectors=("status.replicas",),
 )

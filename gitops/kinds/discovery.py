@@ -1,6 +1,7 @@
 """discovery.k8s.io/v1: EndpointSlice, the addresses behind a Service (API reference 1.35)."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, NotRequired, TypedDict
 
 from gitops.kinds import names, wording
@@ -8,6 +9,7 @@ from gitops.kinds.core.event import ObjectReference
 from gitops.kinds.filling import change_each, fill
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.tables import Row, age_of, columns, listed, name_of
 
 ENDPOINTS_MAX: Final = 1000  # Of one slice, as Kubernetes.
 
@@ -64,6 +66,18 @@ def check_endpoint_slice_update(old: EndpointSlice, new: EndpointSlice) -> Itera
         yield wording.invalid("addressType", new["addressType"], wording.IMMUTABLE)
 
 
+def _cells(endpoint_slice: EndpointSlice, now: datetime) -> Row:
+    ports = [str(port.get("port") or port.get("name") or "*") for port in endpoint_slice.get("ports") or ()]
+    addresses = [address for one in endpoint_slice["endpoints"] for address in one["addresses"]]
+    return (
+        name_of(endpoint_slice),
+        endpoint_slice["addressType"],
+        listed(ports, "<unset>"),
+        listed(addresses, "<unset>"),
+        age_of(endpoint_slice, now),
+    )
+
+
 ENDPOINT_SLICE: Final[Kind[EndpointSlice]] = Kind(
     "discovery.k8s.io/v1",
     "EndpointSlice",
@@ -72,4 +86,6 @@ ENDPOINT_SLICE: Final[Kind[EndpointSlice]] = Kind(
     defaults=default_endpoint_slice,
     check=check_endpoint_slice,
     check_update=check_endpoint_slice_update,
+    columns=columns("Name", "AddressType", "Ports", "Endpoints", "Age"),
+    cells=_cells,
 )

@@ -4,11 +4,13 @@ Sync writes both; apply and people read them. A declared record lies in the stor
 group `declared.gitward.io` and the kind `Deployment.apps` (core: `Pod`), and is not served by the API.
 """
 
+from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.tables import Row, age_of, columns, name_of
 
 DECLARED_GROUP: Final = "declared.gitward.io"
 MANAGER: Final = "gitward"  # The field manager of everything that git states.
@@ -68,10 +70,26 @@ class GitSource(KubeObject):
     status: NotRequired[GitSourceStatus]
 
 
+def _cells(source: GitSource, now: datetime) -> Row:
+    spec, status = source["spec"], source.get("status") or GitSourceStatus()
+    live = (status.get("commit") or CommitState()).get("live", "")
+    problems = len(status.get("problems") or ())
+    return name_of(source), spec["url"], spec.get("branch", ""), live[:7], problems, age_of(source, now)
+
+
 GIT_SOURCE: Final[Kind[GitSource]] = Kind(
-    "gitward.io/v1alpha1", "GitSource", "gitsources", namespaced=False, subresources=("status",), shape=GitSource
+    "gitward.io/v1alpha1",
+    "GitSource",
+    "gitsources",
+    namespaced=False,
+    subresources=("status",),
+    shape=GitSource,
+    columns=columns("Name", "URL", "Branch", "Live", "Problems", "Age", numbers=["Problems"]),
+    cells=_cells,
 )
-DECLARED: Final[Kind[Declared]] = Kind(f"{DECLARED_GROUP}/v1", "Declared", "declared", shape=Declared)  # For Reader.get.
+DECLARED: Final[Kind[Declared]] = Kind(
+    f"{DECLARED_GROUP}/v1", "Declared", "declared", shape=Declared
+)  # For Reader.get.
 
 
 def declared_key(key: Key) -> Key:

@@ -1,12 +1,14 @@
 """networking.k8s.io/v1: Ingress and IngressClass (API reference 1.35)."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds import names, wording
 from gitops.kinds.filling import fill
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.tables import NONE, Row, age_of, columns, listed, name_of
 
 
 class ServiceBackendPort(TypedDict):
@@ -155,6 +157,25 @@ def _check_backend(backend: IngressBackend, field: str) -> Iterator[Problem]:
         yield from wording.port(f"{field}.service.port.number", number)
 
 
+def _cells(ingress: Ingress, now: datetime) -> Row:
+    spec = ingress["spec"]
+    hosts = [host for rule in spec.get("rules") or () if (host := rule.get("host"))]
+    addresses = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return (
+        name_of(ingress),
+        spec.get("ingressClassName") or NONE,
+        listed(hosts, "*"),
+        ",".join(one.get("ip") or one.get("hostname") or "" for one in addresses),
+        "80, 443" if spec.get("tls") else "80",
+        age_of(ingress, now),
+    )
+
+
+def _class_cells(ingress_class: IngressClass, now: datetime) -> Row:
+    controller = ingress_class["spec"].get("controller", "")
+    return name_of(ingress_class), controller, NONE, age_of(ingress_class, now)
+
+
 INGRESS: Final[Kind[Ingress]] = Kind(
     "networking.k8s.io/v1",
     "Ingress",
@@ -164,6 +185,8 @@ INGRESS: Final[Kind[Ingress]] = Kind(
     shape=Ingress,
     defaults=default_ingress,
     check=check_ingress,
+    columns=columns("Name", "Class", "Hosts", "Address", "Ports", "Age"),
+    cells=_cells,
 )
 INGRESS_CLASS: Final[Kind[IngressClass]] = Kind(
     "networking.k8s.io/v1",
@@ -172,4 +195,6 @@ INGRESS_CLASS: Final[Kind[IngressClass]] = Kind(
     namespaced=False,
     shape=IngressClass,
     defaults=lambda ingress_class: fill(ingress_class, spec={}),
+    columns=columns("Name", "Controller", "Parameters", "Age"),
+    cells=_class_cells,
 )

@@ -3,9 +3,11 @@
 Source: Kubernetes 1.35's API resources. A kind that Gitward begins to act on leaves this list for a module of its own.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 from gitops.kinds.kind import Kind
+from gitops.kinds.official_tables import TABLES
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _FLOW: Final = "flowcontrol.apiserver.k8s.io/v1"
@@ -27,6 +29,7 @@ def _namespaced(
     categories: tuple[str, ...] = (),
     fields: tuple[str, ...] = (),
 ) -> Kind[Any]:
+    table = TABLES.get(kind)
     return Kind(
         api_version,
         kind,
@@ -35,6 +38,8 @@ def _namespaced(
         subresources=sub,
         categories=categories,
         field_selectors=fields,
+        columns=table.columns if table else (),
+        cells=table.cells if table else None,
     )
 
 
@@ -47,16 +52,8 @@ def _cluster(
     categories: tuple[str, ...] = (),
     fields: tuple[str, ...] = (),
 ) -> Kind[Any]:
-    return Kind(
-        api_version,
-        kind,
-        plural,
-        namespaced=False,
-        short=short,
-        subresources=sub,
-        categories=categories,
-        field_selectors=fields,
-    )
+    found = _namespaced(api_version, kind, plural, *short, sub=sub, categories=categories, fields=fields)
+    return replace(found, namespaced=False)
 
 
 OFFICIAL: Final[tuple[Kind[Any], ...]] = (

@@ -127,7 +127,7 @@ def main() -> None:
     text = json.dumps(build(), separators=(",", ":"), sort_keys=True).encode()
     # No name and no time in the header: the same schemas give the same file.
     TARGET.write_bytes(gzip.compress(text, 9, mtime=0))
-    print(f"{TARGET.name}: {len(text):,} bytes, {TARGET.stat().st_size:,} packed")  # noqa: T201 # A tool speaks.
+    print(f"{TARGET.name}: {len(text):,} bytes, {TARGET.stat().st_size:,} packed")  # A tool speaks.
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Source: Kubernetes API reference 1.35.
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final, NotRequired, TypeVar, cast
 
 import orjson
@@ -15,6 +16,7 @@ from gitops.kinds.filling import fill_zero
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
 from gitops.kinds.sensitive import Sensitive
+from gitops.kinds.tables import Row, age_of, columns, name_of
 
 SEALED_FIELDS: Final = ("data", "binaryData", "stringData")
 DATA_BYTES_MAX: Final = 1024 * 1024  # As Kubernetes.
@@ -161,6 +163,15 @@ def _check_immutable(
             yield wording.forbidden(field, why)
 
 
+def _config_cells(config: ConfigMap, now: datetime) -> Row:
+    count = len(config.get("data") or ()) + len(config.get("binaryData") or ())
+    return name_of(config), count, age_of(config, now)
+
+
+def _secret_cells(secret: Secret, now: datetime) -> Row:
+    return name_of(secret), secret["type"], len(secret.get("data") or ()), age_of(secret, now)
+
+
 CONFIG_MAP: Final[Kind[ConfigMap]] = Kind(
     "v1",
     "ConfigMap",
@@ -169,6 +180,8 @@ CONFIG_MAP: Final[Kind[ConfigMap]] = Kind(
     shape=ConfigMap,
     check=check_config_map,
     check_update=check_config_update,
+    columns=columns("Name", "Data", "Age", numbers=["Data"]),
+    cells=_config_cells,
 )
 SECRET: Final[Kind[Secret]] = Kind(
     "v1",
@@ -178,5 +191,7 @@ SECRET: Final[Kind[Secret]] = Kind(
     defaults=default_secret,
     check=check_secret,
     check_update=check_secret_update,
+    columns=columns("Name", "Type", "Data", "Age", numbers=["Data"]),
+    cells=_secret_cells,
     field_selectors=("type",),
 )

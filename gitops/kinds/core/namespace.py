@@ -1,10 +1,12 @@
 """Namespace (core/v1). Source: Kubernetes API reference 1.35."""
 
+from datetime import datetime
 from typing import Final, NotRequired, TypedDict
 
 from gitops.kinds.filling import change, fill
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import Condition, KubeObject, labels_of, with_meta
+from gitops.kinds.tables import Row, age_of, columns, name_of
 
 
 class NamespaceSpec(TypedDict):
@@ -34,6 +36,10 @@ def default_namespace(namespace: Namespace) -> Namespace:
     return with_meta(namespace, labels={**labels, NAME_LABEL: name})
 
 
+def _cells(namespace: Namespace, now: datetime) -> Row:
+    return name_of(namespace), (namespace.get("status") or {}).get("phase", ""), age_of(namespace, now)
+
+
 NAMESPACE: Final[Kind[Namespace]] = Kind(
     "v1",
     "Namespace",
@@ -43,5 +49,7 @@ NAMESPACE: Final[Kind[Namespace]] = Kind(
     subresources=("status", "finalize"),
     shape=Namespace,
     defaults=default_namespace,
+    columns=columns("Name", "Status", "Age"),
+    cells=_cells,
     field_selectors=("status.phase",),
 )

@@ -1,12 +1,14 @@
 """Node (core/v1): a host that runs pods. Source: Kubernetes API reference 1.35."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds import names, wording
 from gitops.kinds.filling import canonical_quantities, change, fill
 from gitops.kinds.kind import Kind, Problem
-from gitops.kinds.objects import Condition, KubeObject
+from gitops.kinds.objects import Condition, KubeObject, labels_of
+from gitops.kinds.tables import NONE, UNKNOWN, Row, age_of, columns, name_of
 
 
 class Taint(TypedDict):
@@ -107,6 +109,38 @@ def check_node_update(old: Node, new: Node) -> Iterator[Problem]:
         yield wording.forbidden("spec.podCIDRs", why)
 
 
+ROLE_PREFIX: Final = "node-role.kubernetes.io/"
+
+
+def _cells(node: Node, now: datetime) -> Row:
+    ready = node_condition(node, "Ready")
+    state = "Unknown" if ready is None else "Ready" if ready["status"] == "True" else "NotReady"
+    if node["spec"].get("unschedulable"):
+        state += ",SchedulingDisabled"
+    status = node.get("status") or NodeStatus()
+    addresses = {one["type"]: one["address"] for one in reversed(status.get("addresses") or [])}
+    info = status.get("nodeInfo")
+    return (
+        name_of(node),
+        state,
+        _roles(node),
+        age_of(node, now),
+        info["kubeletVersion"] if info else "",
+        addresses.get("InternalIP", NONE),
+        addresses.get("ExternalIP", NONE),
+        (info or {}).get("osImage") or UNKNOWN,
+        (info or {}).get("kernelVersion") or UNKNOWN,
+        (info or {}).get("containerRuntimeVersion") or UNKNOWN,
+    )
+
+
+def _roles(node: Node) -> str:
+    labels = labels_of(node)
+    roles = {key.removeprefix(ROLE_PREFIX) for key in labels if key.startswith(ROLE_PREFIX)}
+    roles |= {labels["kubernetes.io/role"]} if labels.get("kubernetes.io/role") else set()
+    return ",".join(sorted(role for role in roles if role)) or NONE
+
+
 NODE: Final[Kind[Node]] = Kind(
     "v1",
     "Node",
@@ -118,5 +152,10 @@ NODE: Final[Kind[Node]] = Kind(
     defaults=default_node,
     check=check_node,
     check_update=check_node_update,
+    columns=columns(
+        *("Name", "Status", "Roles", "Age", "Version"),
+        wide=("Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime"),
+    ),
+    cells=_cells,
     field_selectors=("spec.unschedulable",),
 )

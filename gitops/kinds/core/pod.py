@@ -29,6 +29,7 @@ from gitops.kinds.core.containers import (
 )
 from gitops.kinds.core.pod_checks import check_pod, check_pod_update
 from gitops.kinds.core.pod_defaults import default_pod, qos_class
+from gitops.kinds.core.pod_table import POD_COLUMNS, pod_cells
 from gitops.kinds.core.pod_types import (
     ContainerState,
     ContainerStateRunning,
@@ -84,6 +85,8 @@ POD: Final[Kind[Pod]] = Kind(
     defaults=default_pod,
     check=check_pod,
     check_update=check_pod_update,
+    columns=POD_COLUMNS,
+    cells=pod_cells,
     field_selectors=(
         "spec.nodeName",
         "spec.restartPolicy",

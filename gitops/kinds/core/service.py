@@ -1,12 +1,14 @@
 """Service (core/v1): a stable address in front of pods. Source: Kubernetes API reference 1.35."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds import names, wording
 from gitops.kinds.filling import change_each, fill, fill_zero
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import Condition, KubeObject
+from gitops.kinds.tables import NONE, Row, age_of, columns, labels_text, name_of
 
 AFFINITY_SECONDS: Final = 10_800
 AFFINITY_SECONDS_MAX: Final = 86_400
@@ -159,6 +161,38 @@ def check_service_update(old: Service, new: Service) -> Iterator[Problem]:
         yield wording.invalid("spec.ipFamilies[0]", after.get("ipFamilies"), "may not change once set")
 
 
+def _cells(service: Service, now: datetime) -> Row:
+    spec = service["spec"]
+    ports = ",".join(_port_text(port) for port in spec.get("ports") or ())
+    return (
+        name_of(service),
+        spec["type"],
+        spec.get("clusterIP") or NONE,
+        _external(service),
+        ports or NONE,
+        age_of(service, now),
+        labels_text(spec.get("selector")),
+    )
+
+
+def _port_text(port: ServicePort) -> str:
+    node_port = port.get("nodePort")
+    return (
+        f"{port['port']}:{node_port}/{port['protocol']}"
+        if node_port
+        else f"{port['port']}/{port['protocol']}"
+    )
+
+
+def _external(service: Service) -> str:
+    if service["spec"]["type"] == "ExternalName":
+        return service["spec"].get("externalName") or NONE
+    if service["spec"]["type"] != "LoadBalancer":
+        return NONE
+    found = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return ",".join(one.get("ip") or one.get("hostname") or "" for one in found) or "<pending>"
+
+
 SERVICE: Final[Kind[Service]] = Kind(
     "v1",
     "Service",
@@ -170,5 +204,7 @@ SERVICE: Final[Kind[Service]] = Kind(
     defaults=default_service,
     check=check_service,
     check_update=check_service_update,
+    columns=columns("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", wide=["Selector"]),
+    cells=_cells,
     field_selectors=("spec.clusterIP", "spec.type"),
 )
