@@ -127,7 +127,9 @@ def _node(node: Node) -> Health:
     ready = node_condition(node, "Ready")
     if ready is not None and ready["status"] == "True":
         return HEALTHY
-    return Health("Degraded" if ready else "Progressing", (ready or {}).get("message") or "not ready")
+    if ready is None:
+        return Health("Progressing", "not ready yet")
+    return Health("Degraded", ready.get("message") or "not ready")
 
 
 def _job(job: Json) -> Health:

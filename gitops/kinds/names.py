@@ -38,8 +38,8 @@ _SUBDOMAIN_MESSAGE: Final = (
 )
 _WILDCARD_MESSAGE: Final = (
     "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
-    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex "
-    rf"used for validation is '\*\.{_SUBDOMAIN}')"
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', "
+    rf"regex used for validation is '\*\.{_SUBDOMAIN}')"
 )
 _NAME_PART_MESSAGE: Final = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "

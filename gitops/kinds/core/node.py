@@ -1,6 +1,6 @@
 """Node (core/v1): a host that runs pods. Source: Kubernetes API reference 1.35."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
@@ -119,19 +119,23 @@ def _cells(node: Node, now: datetime) -> Row:
         state += ",SchedulingDisabled"
     status = node.get("status") or NodeStatus()
     addresses = {one["type"]: one["address"] for one in reversed(status.get("addresses") or [])}
-    info = status.get("nodeInfo")
+    info: Mapping[str, object] = status.get("nodeInfo") or {}
     return (
         name_of(node),
         state,
         _roles(node),
         age_of(node, now),
-        info["kubeletVersion"] if info else "",
+        _shown(info, "kubeletVersion", ""),
         addresses.get("InternalIP", NONE),
         addresses.get("ExternalIP", NONE),
-        (info or {}).get("osImage") or UNKNOWN,
-        (info or {}).get("kernelVersion") or UNKNOWN,
-        (info or {}).get("containerRuntimeVersion") or UNKNOWN,
+        _shown(info, "osImage"),
+        _shown(info, "kernelVersion"),
+        _shown(info, "containerRuntimeVersion"),
     )
+
+
+def _shown(info: Mapping[str, object], field: str, absent: str = UNKNOWN) -> str:
+    return str(info.get(field) or absent)
 
 
 def _roles(node: Node) -> str:

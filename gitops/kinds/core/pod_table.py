@@ -147,7 +147,5 @@ def _end(terminated: ContainerStateTerminated) -> str:
 
 def _last_restart(statuses: Iterable[ContainerStatus]) -> str | None:
     """When the last run before the present one ended."""
-    ends = (
-        ((status.get("lastState") or {}).get("terminated") or {}).get("finishedAt") for status in statuses
-    )
-    return max((end for end in ends if end), default=None)
+    last = [state for status in statuses if (state := (status.get("lastState") or {}).get("terminated"))]
+    return max((end for state in last if (end := state.get("finishedAt"))), default=None)
