@@ -1,0 +1,241 @@
+"""Processes that outlive the agent, because running pods need them: DNS and the ingress proxy.
+
+A helper leads a session of its own. A later agent takes it over by pid, start time and a hello that names its version;
+one of another version is replaced. While an agent runs, a helper that died is back within a second. The record of a
+helper lies in the run directory, so it is gone after a reboot, as the process is.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypedDict
+
+import orjson
+
+from gitops.kinds.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS_MAX: Final = 15.0
+STOP_SECONDS_MAX: Final = 3.0
+POLL_SECONDS: Final = 0.02
+HEALTHY_SECONDS: Final = 5.0  # One that lived as long is started again at once; others wait longer each time.
+RESTART_DELAY_SECONDS_MIN: Final = 0.1
+RESTART_DELAY_SECONDS_MAX: Final = 5.0
+LOG_BYTES_MAX: Final = 1 << 20
+LOG_TAIL_BYTES: Final = 2000
+RECORD_SUFFIX: Final = ".pid.json"
+
+
+class Record(TypedDict):
+    pid: int
+    started: str  # Field 22 of /proc/PID/stat: pids are used again, the pair is not.
+
+
+@dataclass(frozen=True, slots=True)
+class HelperSpec:
+    """`version`: what a helper of today answers to a hello."""
+
+    name: str
+    command: tuple[str, ...]
+    run_dir: Path
+    version: str
+
+    @property
+    def record_file(self) -> Path:
+        return self.run_dir / (self.name + RECORD_SUFFIX)
+
+    @property
+    def log_file(self) -> Path:
+        return self.run_dir / (self.name + ".log")
+
+
+class Helper:
+    """`hello` asks the running one for its version; raises Unavailable while it does not answer."""
+
+    def __init__(self, spec: HelperSpec, hello: Callable[[], Awaitable[str]]) -> None:
+        self.spec = spec
+        self._hello = hello
+        self._pid = 0
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    async def ensure(self) -> bool:
+        """Running, of our version and answering when it returns. True: it was started, not taken over."""
+        record = read_record(self.spec.record_file)
+        if record is None or not is_alive(record):
+            await self._start()
+            return True
+        try:
+            if await self._hello() == self.spec.version:
+                self._pid = record["pid"]
+                return False
+        except Unavailable:
+            log.warning("a helper does not answer", extra={"fields": {"helper": self.spec.name}})
+        # The successor first: helpers share their ports with it, so nobody asks in vain meanwhile.
+        try:
+            await self._start()
+        except Unavailable:
+            self._write(record)
+            raise
+        await stop(record)
+        return True
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends, until cancelled."""
+        delay_seconds = 0.0
+        while True:
+            begin = monotonic()
+            await self._ended()
+            if monotonic() - begin > HEALTHY_SECONDS:
+                delay_seconds = 0.0
+            log.warning("a helper ended", extra={"fields": {"helper": self.spec.name, "pid": self._pid}})
+            await asyncio.sleep(delay_seconds)
+            try:
+                await self.ensure()
+            except Unavailable as error:
+                log.error(
+                    "a helper does not start",
+                    extra={"fields": {"helper": self.spec.name, "error": str(error)}},
+                )
+            delay_seconds = min(max(delay_seconds * 2, RESTART_DELAY_SECONDS_MIN), RESTART_DELAY_SECONDS_MAX)
+
+    async def stop(self) -> None:
+        if (record := read_record(self.spec.record_file)) is not None:
+            await stop(record)
+        self.spec.record_file.unlink(missing_ok=True)
+
+    async def _start(self) -> None:
+        self.spec.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._pid = spawn(self.spec)
+        record = Record(pid=self._pid, started=start_time(self._pid))
+        self._write(record)
+        end = monotonic() + READY_SECONDS_MAX
+        while is_alive(record) and monotonic() < end:
+            with suppress(Unavailable):
+                # Its predecessor may still answer for a moment.
+                if await self._hello() == self.spec.version:
+                    log.info(
+                        "a helper was started", extra={"fields": {"helper": self.spec.name, "pid": self._pid}}
+                    )
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+        await stop(record)
+        raise Unavailable(f"{self.spec.name} does not start: {_log_tail(self.spec.log_file)}")
+
+    def _write(self, record: Record) -> None:
+        self.spec.record_file.write_bytes(orjson.dumps(record))
+
+    async def _ended(self) -> None:
+        """Until the process is gone, ours or taken over."""
+        with _pidfd(self._pid) as descriptor:
+            if descriptor is not None:
+                loop, gone = asyncio.get_running_loop(), asyncio.Event()
+                loop.add_reader(descriptor, gone.set)
+                try:
+                    await gone.wait()
+                finally:
+                    loop.remove_reader(descriptor)
+        reap(self._pid)
+
+
+def spawn(spec: HelperSpec) -> int:
+    """Its pid. A session of its own: no signal to the agent's group reaches it; no descriptor of ours is inherited."""
+    with suppress(FileNotFoundError):
+        if spec.log_file.stat().st_size > LOG_BYTES_MAX:
+            spec.log_file.unlink()
+    log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    try:
+        return os.posix_spawnp(
+            spec.command[0],
+            spec.command,
+            # The code of this very agent, wherever it runs from.
+            {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            setsid=True,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(spec.log_file), log_flags, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ),
+        )
+    except OSError as error:
+        raise Unavailable(f"{spec.command[0]} cannot be started: {error}") from error
+
+
+async def stop(record: Record) -> None:
+    """SIGTERM, then SIGKILL. One that is gone already is fine; a stranger that got its pid is left alone."""
+    for number, wait_seconds in ((signal.SIGTERM, STOP_SECONDS_MAX), (signal.SIGKILL, STOP_SECONDS_MAX)):
+        if not is_alive(record):
+            return
+        with suppress(ProcessLookupError):
+            os.kill(record["pid"], number)
+        end = monotonic() + wait_seconds
+        while is_alive(record) and monotonic() < end:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def read_record(path: Path) -> Record | None:
+    """None: no helper was started, or its record is torn: then it does not answer to us either."""
+    try:
+        record: Record = orjson.loads(path.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return record
+
+
+def is_alive(record: Record) -> bool:
+    """A zombie is not: if it is our child it is laid to rest here."""
+    reap(record["pid"])
+    return start_time(record["pid"]) == record["started"]
+
+
+def start_time(pid: int) -> str:
+    """'' if there is no such process, or only its remains."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def code_version(package: Path) -> str:
+    """A digest of a package's source: a helper that runs other code than the agent's is replaced."""
+    digest = sha256()
+    for path in sorted(package.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _log_tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+    except FileNotFoundError:
+        return "it said nothing"
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int | None]:
+    """None: it is gone already."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,163 @@
+"""Pods, services and the outside, with real packets."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.network import Network, NetworkSettings
+from agent.services import RuleSettings, ServicesDriver, ServiceTable
+from agent.services.table import Backend, ServicePort
+
+VIP = "10.78.0.20"
+
+
+def rules_for(settings: NetworkSettings) -> RuleSettings:
+    return RuleSettings(
+        settings.pod_cidr,
+        settings.cluster_pod_cidr,
+        settings.service_cidr,
+        settings.gateway,
+        settings.dns_address,
+    )
+
+
+def a_table(*addresses: str, affinity: int = 0) -> ServiceTable:
+    backends = tuple(Backend(address, 8080) for address in addresses)
+    return ServiceTable((ServicePort("shop/web", "tcp", VIP, 80, backends, affinity_seconds=affinity),))
+
+
+def from_node(url: str) -> str:
+    command = ("timeout", "4", "busybox", "wget", "-q", "-O", "-", url)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+class Node:
+    """The network and rules of a node with two pods, `a` and `b`."""
+
+    def __init__(self, settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any) -> None:
+        self.driver = ServicesDriver(rules_for(settings))
+        network = Network(settings)
+        self.a, self.b = new_host("10.77.3.2"), new_host("10.77.3.3")
+
+        async def wire() -> None:
+            await network.setup()
+            for uid, pod in (("uid-a", self.a), ("uid-b", self.b)):
+                await network.attach(pod.pid, pod.address, uid)
+
+        asyncio.run(wire())
+        serve(self.a, 8080, "a")
+        serve(self.b, 8080, "b")
+
+    def apply(self, table: ServiceTable) -> None:
+        asyncio.run(self.driver.apply(table))
+
+
+@pytest.fixture
+def node(settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any) -> Node:
+    return Node(settings, new_host, serve)
+
+
+def test_a_service_is_reached_from_pods_from_the_node_and_by_a_pod_behind_it(node: Node) -> None:
+    node.apply(a_table("10.77.3.2"))
+
+    assert node.b.get(f"http://{VIP}/") == "a"
+    assert from_node(f"http://{VIP}/") == "a"
+    assert [node.a.get(f"http://{VIP}/") for _ in range(5)] == ["a"] * 5  # Hairpin.
+    assert node.a.get("http://10.77.3.3:8080/") == "b"
+    assert from_node("http://10.77.3.3:8080/") == "b"
+
+
+def test_both_endpoints_answer_and_a_changed_table_takes_one_out(node: Node) -> None:
+    node.apply(a_table("10.77.3.2", "10.77.3.3"))
+    assert {from_node(f"http://{VIP}/") for _ in range(40)} == {"a", "b"}
+
+    node.apply(a_table("10.77.3.3"))
+
+    assert {from_node(f"http://{VIP}/") for _ in range(20)} == {"b"}
+
+
+def test_session_affinity_keeps_a_caller_at_its_endpoint(node: Node) -> None:
+    node.apply(a_table("10.77.3.2", "10.77.3.3", affinity=600))
+
+    assert len({node.b.get(f"http://{VIP}/") for _ in range(15)}) == 1
+
+
+def test_an_address_that_nobody_serves_is_refused_at_once(node: Node) -> None:
+    node.apply(a_table())
+
+    for ask in (from_node, node.a.get):
+        begin = asyncio.new_event_loop().time()
+        assert ask(f"http://{VIP}/") == ""
+        assert ask("http://10.78.9.9/") == ""
+        assert asyncio.new_event_loop().time() - begin < 1
+
+
+def test_forwarding_works_though_the_engine_drops_it(node: Node) -> None:
+    subprocess.run(("iptables", "-P", "FORWARD", "DROP"), check=True)
+    subprocess.run(("iptables", "-P", "INPUT", "DROP"), check=True)
+
+    node.apply(a_table("10.77.3.2"))
+
+    assert node.b.get(f"http://{VIP}/") == "a"
+    assert node.b.get("http://10.77.3.2:8080/") == "a"
+    assert from_node(f"http://{VIP}/") == "a"
+
+
+def test_nothing_is_reached_from_outside_but_what_leaves_is_masqueraded(
+    node: Node, outside: Any, serve: Any
+) -> None:
+    node.apply(a_table("10.77.3.2"))
+    serve(outside, 9000, "outside")
+
+    assert outside.get("http://10.77.3.2:8080/") == ""
+    assert outside.get(f"http://{VIP}/") == ""
+    assert node.a.get("http://192.168.50.2:9000/") == "outside"
+
+
+def test_a_pod_cannot_send_from_anothers_address(node: Node) -> None:
+    node.apply(a_table("10.77.3.2"))
+    node.b.run("ip", "addr", "add", "10.77.3.77/32", "dev", "eth0")
+    node.b.run("ip", "route", "replace", "default", "via", "10.77.3.1", "dev", "eth0", "src", "10.77.3.77")
+
+    assert node.b.get("http://10.77.3.2:8080/") == ""
+
+
+def test_flushed_rules_are_put_back(node: Node) -> None:
+    node.apply(a_table("10.77.3.2"))
+    assert asyncio.run(node.driver.check())
+    for command in (("-F",), ("-t", "nat", "-F"), ("-X",)):
+        subprocess.run(("iptables", *command), check=True)
+    assert node.b.get(f"http://{VIP}/") == ""
+
+    assert not asyncio.run(node.driver.check())
+
+    assert node.b.get(f"http://{VIP}/") == "a"
+    assert asyncio.run(node.driver.check())
+
+
+def test_rules_flushed_before_a_change_are_written_whole(node: Node) -> None:
+    node.apply(a_table("10.77.3.2"))
+    for command in (("-F",), ("-X",), ("-t", "nat", "-F"), ("-t", "nat", "-X")):
+        subprocess.run(("iptables", *command), check=True)
+
+    node.apply(a_table("10.77.3.3"))
+    asyncio.run(node.driver.check())
+
+    assert node.a.get(f"http://{VIP}/") == "b"
+
+
+def test_an_open_connection_is_counted_until_it_ends(
+    node: Node, start: Any, wait: Callable[[Callable[[], bool]], None], tmp_path: Path
+) -> None:
+    node.apply(a_table("10.77.3.2"))
+    assert asyncio.run(node.driver.open_flows("10.77.3.2")) == 0
+
+    caller = start("nsenter", "-n", "-t", str(node.b.pid), "sh", "-c", f"sleep 30 | busybox nc {VIP} 80")
+    wait(lambda: asyncio.run(node.driver.open_flows("10.77.3.2")) == 1)
+    subprocess.run(("pkill", "-P", str(caller.pid)), check=False)
+    wait(lambda: asyncio.run(node.driver.open_flows("10.77.3.2")) == 0)
