@@ -2,7 +2,8 @@
 
 Backends are imported by module, only by composition roots and tests: `memory`, `sqlite`.
 Reading order: contract.py (what is promised), decide.py (what a transaction does), feed.py (view, history in memory,
-watches), memory.py, sqlite.py.
+watches), memory.py; seal.py (secrets at rest), sqlite.py (the loop's side), sqlite_writer.py (the thread's),
+sqlite_file.py, sqlite_history.py, sqlite_compact.py.
 """
 
 from gitops.store.contract import (

@@ -23,14 +23,8 @@ from gitops.store.contract import Batch, Change, Committed, Position, Revision, 
 from gitops.store.decide import Decision, decide, position_of
 from gitops.store.feed import Feed
 from gitops.store.sqlite_compact import ALL, FLEETING_ONLY, Lane, raise_floor, sweep
-from gitops.store.sqlite_file import (
-    Opened,
-    connect_reading,
-    microseconds,
-    open_file,
-    read_batches,
-    read_commits,
-)
+from gitops.store.sqlite_file import Opened, microseconds, open_file
+from gitops.store.sqlite_history import connect_reading, read_batches, read_commits
 from gitops.store.sqlite_writer import Outcome, Record, Writer
 from gitops.view import View
 
@@ -58,7 +52,7 @@ class SqliteStore:
         self._revision = opened.view.revision  # The newest decided one.
         self._pending: deque[Pending] = deque()
         self._overlay: dict[Key, Change] = {}  # The newest pending change of a key.
-        self._decided: View | None = None  # The view with all that is pending; made when first asked for.
+        self._decided: View | None = None  # The view with all that is pending; kept once it was needed.
         self._generation = 0
         self._problem: str | None = None
         self._closed = False
@@ -184,11 +178,11 @@ class SqliteStore:
         elif outcome.generation == self._generation:
             self._generation += 1
             self._fail_all(outcome.refused)
-        if not self._pending:
-            self._decided = None
 
     def _publish(self, pending: Pending) -> None:
         self._feed.publish(pending.batch)
+        if self._decided:
+            self._decided.advance(pending.batch.revision)
         for change in pending.batch.changes:
             if self._overlay[change.key].position == change.position:
                 del self._overlay[change.key]
@@ -201,6 +195,7 @@ class SqliteStore:
         self._problem = str(refused)
         failed, self._pending = self._pending, deque()
         self._overlay.clear()
+        self._decided = None
         self._revision = self._feed.view.revision
         for pending in failed:
             for future, _ in pending.waiting:

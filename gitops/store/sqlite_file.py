@@ -1,44 +1,34 @@
-"""The SQLite file: its schema, how it is opened, loaded and read. Plain blocking functions, for the store's threads.
+"""The SQLite file: its schema, how it is opened and loaded. Plain blocking functions, for the store's threads.
 
-Not for writing transactions (sqlite_writer.py) or pruning (sqlite_compact.py). The log of versions is the primary key,
-so a watch from history is a range scan, and the newest version of a key is its greatest id: there is no second copy.
+Not for transactions (sqlite_writer.py), the past (sqlite_history.py) or pruning (sqlite_compact.py). The log of
+versions is the primary key, so a watch from history is a range scan, and the newest version of a key is its greatest
+id: there is no second copy.
 """
 
 import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import disk_usage
 from typing import Final, NamedTuple
 
-from gitops.kinds.errors import Expired
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, with_meta
 from gitops.store.contract import (
-    Batch,
     Change,
     Position,
-    Revision,
-    Scope,
-    SourceCommit,
     StoreUnusable,
-    position,
 )
-from gitops.store.feed import concerns
 from gitops.store.seal import Sealer, load_key
 from gitops.view import View
 
 SCHEMA: Final = 1
 BUSY_SECONDS: Final = 5.0
 WAL_BYTES_MAX: Final = 64 << 20  # What a large commit leaves of its log once it was checkpointed.
-FULL_BYTES: Final = (
-    64 << 10
-)  # With less room SQLite cannot make its shared memory, and calls that an I/O error.
-SCAN_TRANSACTIONS: Final = 256  # Read from history at once: bounds what one resuming watch holds in memory.
+FULL_BYTES: Final = 64 << 10  # With less room SQLite has no shared memory, and calls that an I/O error.
 
 # No history below the floor of its own: they change all the time, and nobody asks for last week's.
 FLEETING: Final = frozenset({("coordination.k8s.io", "Lease"), ("", "Event"), ("events.k8s.io", "Event")})
@@ -106,9 +96,8 @@ def said(path: Path, error: Exception) -> str:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes durably. It may cross threads: one uses it at a time."""
-    os.close(
-        os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    )  # SQLite itself would obey the umask; -wal and -shm follow.
+    # SQLite itself would obey the umask; the files beside it follow this one's mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -120,12 +109,6 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def connect_reading(path: Path) -> sqlite3.Connection:
-    """A read-only connection, for history."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def microseconds(moment: datetime) -> int:
@@ -140,6 +123,7 @@ def meta(connection: sqlite3.Connection, name: str) -> int:
 
 
 def set_meta(connection: sqlite3.Connection, name: str, value: int | str) -> None:
+    """Keep a number, or the key's proof, of the file's own."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
 
 
@@ -147,43 +131,6 @@ def last_revision(connection: sqlite3.Connection) -> int:
     """The newest durable revision. Pruning may remove its row, but not before the floor has passed it."""
     (newest,) = connection.execute("SELECT max(revision) FROM transactions").fetchone()
     return max(newest or 0, meta(connection, "floor"), meta(connection, "fleeting floor"))
-
-
-def read_batches(
-    connection: sqlite3.Connection, sealer: Sealer, after: Position, upto: Revision, scopes: tuple[Scope, ...]
-) -> tuple[Batch, ...]:
-    """The next transactions after a position, at most SCAN_TRANSACTIONS; the last batch says how far it went.
-
-    Raises:
-        Expired: compaction has passed `after`.
-    """
-    connection.execute("BEGIN")  # One snapshot: compaction raises the floor before it deletes.
-    try:
-        kinds = {(scope.group, scope.kind) for scope in scopes}
-        floor = max(meta(connection, "floor"), meta(connection, "fleeting floor") if kinds & FLEETING else 0)
-        if after < position(floor):
-            raise Expired(
-                f"resource version {after} is too old, history begins after {position(floor)}: list again"
-            )
-        sql = "SELECT revision FROM transactions WHERE revision >= ? AND revision <= ? ORDER BY revision LIMIT ?"
-        found = connection.execute(sql, (after >> 16, upto, SCAN_TRANSACTIONS)).fetchall()
-        last = Revision(found[-1][0]) if len(found) == SCAN_TRANSACTIONS else upto
-        batches: dict[int, list[Change]] = {}
-        for change in _changes(connection, sealer, (after, position(last)), kinds):
-            if concerns(scopes, change):
-                batches.setdefault(change.position >> 16, []).append(change)
-        batches.setdefault(last, [])
-        return tuple(Batch(Revision(revision), tuple(changes)) for revision, changes in batches.items())
-    finally:
-        connection.execute("ROLLBACK")
-
-
-def read_commits(connection: sqlite3.Connection, source: str) -> tuple[SourceCommit, ...]:
-    """A source's commits, newest first; one that was declared twice counts from the last time."""
-    sql = """SELECT commit_id, max(revision), time FROM transactions WHERE source = ?
-             GROUP BY commit_id ORDER BY max(revision) DESC"""
-    rows = connection.execute(sql, (source,))
-    return tuple(SourceCommit(source, commit, revision, _moment(time)) for commit, revision, time in rows)
 
 
 def _locked(path: Path) -> int:
@@ -239,33 +186,17 @@ def _load(connection: sqlite3.Connection, sealer: Sealer) -> View:
     view = View()
     for text, at, sealed, body, time in connection.execute(sql):
         key = Key.of_text(text)
-        obj = _stamped(sealer, key, body, sealed, at)
-        view.apply(Change(Position(at), key, None, obj, _moment(time)))
+        obj = stamped(sealer, key, body, sealed, at)
+        view.apply(Change(Position(at), key, None, obj, moment(time)))
     view.advance(last_revision(connection))
     return view
 
 
-def _changes(
-    connection: sqlite3.Connection, sealer: Sealer, between: tuple[int, int], kinds: set[tuple[str, str]]
-) -> Iterator[Change]:
-    """What was written to objects of some kinds in (after, upto], in order."""
-    sql = """SELECT v.id, k.key, v.sealed, v.body, t.time, p.id, p.sealed, p.body
-             FROM versions v JOIN keys k ON k.id = v.key_id JOIN transactions t ON t.revision = v.id >> 16
-             LEFT JOIN versions p ON p.id = v.previous
-             WHERE v.id > ? AND v.id <= ? ORDER BY v.id"""
-    for at, text, sealed, body, time, before_at, before_sealed, before_body in connection.execute(
-        sql, between
-    ):
-        key = Key.of_text(text)
-        if (key.group, key.kind) in kinds:
-            before = _stamped(sealer, key, before_body, before_sealed, before_at) if before_body else None
-            after = _stamped(sealer, key, body, sealed, at) if body else None
-            yield Change(Position(at), key, before, after, _moment(time))
-
-
-def _stamped(sealer: Sealer, key: Key, body: bytes, sealed: int, at: int) -> KubeObject:
+def stamped(sealer: Sealer, key: Key, body: bytes, sealed: int, at: int) -> KubeObject:
+    """The object of a row, with its version."""
     return with_meta(sealer.decode(key, body, bool(sealed)), resourceVersion=str(at))
 
 
-def _moment(time: int) -> datetime:
+def moment(time: int) -> datetime:
+    """The inverse of `microseconds`."""
     return _EPOCH_START + timedelta(microseconds=time)

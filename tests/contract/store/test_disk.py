@@ -13,10 +13,11 @@ import pytest
 
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Unavailable
-from gitops.store import Store, StoreUnusable
+from gitops.reconcile import Reader
+from gitops.store import StoreUnusable
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_file import open_file
-from tests.contract.store.stores import Clock, a_pod, changes, open_sqlite, txn
+from tests.contract.store.stores import Clock, a_pod, changes, open_sqlite, pod_key, txn
 
 DISK_BYTES: Final = 1_000_000
 
@@ -34,8 +35,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
-def names(store: Store) -> list[str]:
-    return [pod["metadata"]["name"] for pod in store.view().list(POD)]
+def names(reader: Reader) -> list[str]:
+    return [pod["metadata"]["name"] for pod in reader.list(POD)]
 
 
 def test_a_full_disk_refuses_and_freed_again_it_goes_on(disk: Path) -> None:
@@ -54,18 +55,23 @@ def test_a_full_disk_refuses_and_freed_again_it_goes_on(disk: Path) -> None:
         assert {type(error) for error in refused} == {Unavailable}
         assert "nothing was written: free some space on that disk" in str(refused[0])
         assert store.problem == str(refused[0])
-        assert names(store) == ["first"]
+        assert names(store.view()) == ["first"]
         with pytest.raises(Unavailable):
             await store.commit(txn(a_pod("still-full", ballast="x" * 30_000)))
 
         ballast.unlink()
-        assert (await store.commit(txn(a_pod("second")))).revision == 2
+        assert (
+            await store.transact(lambda decided: txn(a_pod("second", after=names(decided))))
+        ).revision == 2
+        second = store.view().object(pod_key("second"))
+        assert second
+        assert second["spec"] == {"after": ["first"]}  # type: ignore[typeddict-item] # A test's own field.
         assert store.problem is None
         seen = await changes(store, 0)
         await store.close()
 
         store = await open_sqlite(disk)
-        assert names(store) == ["first", "second"]
+        assert names(store.view()) == ["first", "second"]
         assert await changes(store, 0) == seen
         await store.close()
 
@@ -122,7 +128,7 @@ def test_what_was_refused_but_reached_the_disk_is_taken_back(tmp_path: Path) -> 
         await store.close()
 
         store = await open_sqlite(tmp_path)
-        assert names(store) == ["written"]
+        assert names(store.view()) == ["written"]
         assert [change.key.name for change in await changes(store, 0)] == ["written"]
         await store.close()
 
@@ -146,7 +152,7 @@ def test_a_file_that_lost_what_was_acknowledged_is_not_written_on(tmp_path: Path
 
         with pytest.raises(Unavailable, match="revision 1 was durable, but the file ends at 0"):
             await store.commit(txn(a_pod("c")))
-        assert names(store) == ["a"]
+        assert names(store.view()) == ["a"]
         await store.close()
 
     asyncio.run(story())

@@ -121,7 +121,9 @@ class StoreMachine(RuleBasedStateMachine):
         transactions = [self.transaction([(*write[:3], "none") for write in one]) for one in chosen]
 
         async def all_at_once() -> None:
-            await asyncio.gather(*(self.store.commit(one) for one in transactions))
+            builds = [lambda _, one=one: one for one in transactions]
+            ways = (self.store.transact(build) for build in builds[1:])
+            await asyncio.gather(self.store.commit(transactions[0]), *ways)
 
         self.loop.run(all_at_once())
         for one in chosen:
