@@ -8,7 +8,7 @@ the API and the controller `apply` share it. Source: Kubernetes, "Server-Side Ap
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from gitops.admission.fields import (
     NONE,
@@ -30,6 +30,8 @@ from gitops.kinds.gitward import MANAGER
 from gitops.kinds.objects import KubeObject, ManagedFieldsEntry, T, key_of, timestamp, with_meta
 from gitops.kinds.schema import Node, without_nulls
 from gitops.kinds.sensitive import Sensitive
+
+METADATA: Final[Path] = ("f:metadata",)  # Always there: what only the server sets is nobody's.
 
 Removal = dict[str, Any]  # Element -> what to remove beneath it; empty: all of it.
 
@@ -233,29 +235,15 @@ def _merged_list(live: list[Any], stated: list[Any], shape: Node) -> list[Any]:
 def _dropped(before: FieldSet, stay: FieldSet) -> Removal:
     """What a manager owned and nobody owns now. Maps above a field count as its owner's, so a probe that left the
     declaration goes with the defaults in it; they stay while anyone owns anything beneath."""
-    kept, removal = prefixes(stay), Removal()
-    for path in before:
+    kept = prefixes(stay) | {METADATA}
+    roots = {next((path[:n] for n in range(1, len(path) + 1) if path[:n] not in kept), ()) for path in before}
+    removal = Removal()
+    for *above, last in sorted(root for root in roots if root):
         node = removal
-        for length, element in enumerate(path, start=1):
-            if path[:length] not in kept:
-                node[element] = {}
-                break
-            if element in node and not node[element]:
-                break
+        for element in above:
             node = node.setdefault(element, {})
-    return _pruned(removal, (), kept)
-
-
-def _pruned(removal: Removal, at: Path, kept: set[Path]) -> Removal:
-    """Without branches that end in nothing to remove."""
-    result = Removal()
-    for element, below in removal.items():
-        path = (*at, element)
-        if path not in kept:
-            result[element] = {}
-        elif inner := _pruned(below, path, kept):
-            result[element] = inner
-    return result
+        node[last] = {}
+    return removal
 
 
 def _without(value: Any, removal: Removal, shape: Node | None, at: Path, stay: FieldSet) -> Any:  # Any JSON.
