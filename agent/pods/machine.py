@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.pods.backoff import MAX_SECONDS, has_failed, may_start_at, next_back_off_seconds, restarts
 from agent.pods.observed import (
+    VOLUMES,
     Action,
     Actions,
     DeleteFromApi,
@@ -130,11 +131,10 @@ class _Plan:
                 self._do.append(Remove(sandbox.id))
             return
         ready = sandbox is not None and bool(observed.address) and observed.volumes_ready
-        if not ready and self._may_retry(SANDBOX, TROUBLE_FIRST_SECONDS):
-            if sandbox is None or not observed.address:
-                self._do.append(EnsureSandbox())
-            if not observed.volumes_ready:
-                self._do.append(EnsureVolumes())
+        if (sandbox is None or not observed.address) and self._may_retry(SANDBOX, TROUBLE_FIRST_SECONDS):
+            self._do.append(EnsureSandbox())
+        if not observed.volumes_ready and self._may_retry(VOLUMES, TROUBLE_FIRST_SECONDS):
+            self._do.append(EnsureVolumes())
         if ready and sandbox is not None:
             self._start_in(sandbox)
             self._sweep()

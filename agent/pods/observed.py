@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from agent.runtime.protocol import SANDBOX, ContainerState, Phase
 from gitops.kinds.core.pod import PodStatus
 
+VOLUMES: Final = "VOLUMES"  # No container's name: those are lower case.
+
 
 class Trouble(NamedTuple):
-    """Why something could not be done; under SANDBOX for the pod's own: its sandbox, network or volumes."""
+    """Why something could not be done: a container, by its name; SANDBOX: also the network; VOLUMES."""
 
     reason: str  # ErrImagePull, CreateContainerConfigError, FailedCreatePodSandBox, …
     message: str

@@ -63,7 +63,7 @@ class PodVolumes:
     async def uids(self) -> frozenset[str]:
         """The pods that have something here."""
         return await _in_thread(
-            lambda: frozenset(os.listdir(self._root)) if self._root.exists() else frozenset()
+            lambda: frozenset(each.name for each in self._root.glob("*"))
         )
 
     def has(self, uid: str) -> bool:

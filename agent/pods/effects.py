@@ -1,0 +1,177 @@
+"""What the machine's actions mean on this node: each one carried out, each repeatable, each failing with a reason.
+
+A `Refused` bears the reason that Kubernetes gives in a waiting container's state.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Final
+
+from agent.pods.environment import World, environment
+from agent.pods.hooks import run_hook
+from agent.pods.means import Means
+from agent.pods.names import hostname, hosts_file, resolv_conf
+from agent.pods.observed import Run, Stop
+from agent.pods.pulling import ensure_image
+from agent.pods.refused import Refused
+from agent.pods.resources import limits_of, runs_as_root, security_of
+from agent.pods.status import every_container
+from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, SandboxSpec
+from agent.volumes.expansion import expand_all
+from agent.volumes.references import references
+from gitops.kinds.core.pod import Container, Pod
+from gitops.kinds.errors import GitwardError, NotFound
+from gitops.kinds.objects import annotations_of, uid
+
+SIMULATION: Final = "simulated.gitward.io/"
+GRACE_LEFT_MIN_SECONDS: Final = 2.0  # What a process gets when its preStop hook has used up the grace.
+
+
+async def ensure_sandbox(means: Means, pod: Pod) -> str:
+    """The pod's address, once its sandbox runs and is attached."""
+    spec, meta = pod["spec"], pod["metadata"]
+    on_host = spec.get("hostNetwork", False)
+    address = means.node.address if on_host else means.addresses.take(uid(pod))
+    wanted = SandboxSpec(
+        pod_uid=uid(pod),
+        pod_name=meta.get("name", ""),
+        pod_namespace=meta.get("namespace", ""),
+        hostname=hostname(pod),
+        host_network=on_host,
+        host_ipc=spec.get("hostIPC", False),
+        sysctls={one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", ())},
+        hosts=hosts_file(pod, address, means.node.names),
+        resolv_conf=resolv_conf(pod, means.node.names),
+        labels={LABEL_ADDRESS: address},
+    )
+    with refusing("FailedCreatePodSandBox"):
+        sandbox = await means.runtime.ensure_sandbox(wanted)
+        if not on_host:
+            await means.network.attach(sandbox.pid, address, uid(pod))
+    return address
+
+
+async def ensure_volumes(means: Means, pod: Pod) -> None:
+    with refusing("FailedMount"):
+        await means.sources.known(references(pod))
+        await means.volumes.ensure(pod, means.sources, means.around(""))
+
+
+async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
+    """One attempt of a container, started; its image pulled if need be; its postStart hook done."""
+    container = next(one for one in every_container(pod) if one["name"] == action.container)
+    with refusing("CreateContainerConfigError"):
+        await means.sources.known(references(pod))
+        world = World(means.sources, means.services(), means.around(address))
+        values = environment(pod, container, world)
+        mounts = await means.volumes.mounts(pod, container, values)
+    pulled = await ensure_image(means, pod, container)
+    if "runAsNonRoot" in {**pod["spec"].get("securityContext", {}), **container.get("securityContext", {})}:
+        image = await means.runtime.image(container["image"])
+        if why := runs_as_root(pod["spec"], container, image.user if image else ""):
+            raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
+    wanted = ContainerSpec(
+        pod_uid=uid(pod),
+        pod_name=pod["metadata"].get("name", ""),
+        pod_namespace=pod["metadata"].get("namespace", ""),
+        container=action.container,
+        attempt=action.attempt,
+        image=container["image"],
+        command=expand_all(container.get("command", ()), values),
+        args=expand_all(container.get("args", ()), values),
+        env=tuple(values.items()),
+        working_dir=container.get("workingDir", ""),
+        mounts=mounts,
+        limits=limits_of(pod, container, means.node.memory_bytes),
+        security=security_of(pod["spec"], container),
+        tty=container.get("tty", False),
+        stdin=container.get("stdin", False),
+        host_pid=pod["spec"].get("hostPID", False),
+        share_processes=pod["spec"].get("shareProcessNamespace", False),
+        labels={**_simulation(means, pod), LABEL_BACK_OFF: str(action.back_off_seconds)},
+    )
+    container_id = await _create(means, pod, container, wanted, pulled=pulled)
+    means.api.event(pod, "Normal", "Created", f"Created container {action.container}", action.container)
+    with refusing("RunContainerError"):
+        await means.runtime.start(container_id)
+    means.api.event(pod, "Normal", "Started", f"Started container {action.container}", action.container)
+    await _post_start(means, pod, container, container_id, address)
+
+
+async def _create(
+    means: Means, pod: Pod, container: Container, wanted: ContainerSpec, *, pulled: bool
+) -> str:
+    """The image is looked for only when the engine says that it lacks it: one question less for every start."""
+    try:
+        with refusing("CreateContainerError", but=NotFound):
+            container_id = await means.runtime.ensure_container(wanted)
+    except NotFound:
+        await ensure_image(means, pod, container, absent=True)
+        with refusing("CreateContainerError"):
+            return await means.runtime.ensure_container(wanted)
+    if not pulled:
+        message = f'Container image "{container["image"]}" already present on machine'
+        means.api.event(pod, "Normal", "Pulled", message, container["name"])
+    return container_id
+
+
+def _simulation(means: Means, pod: Pod) -> Mapping[str, str]:
+    if not means.simulated:
+        return {}
+    return {name: value for name, value in annotations_of(pod).items() if name.startswith(SIMULATION)}
+
+
+async def _post_start(means: Means, pod: Pod, container: Container, container_id: str, address: str) -> None:
+    hook = container.get("lifecycle", {}).get("postStart")
+    if hook is None:
+        return
+    if why := await run_hook(means.runtime, hook, container, container_id, address):
+        means.api.event(
+            pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {why}", container["name"]
+        )
+        await means.runtime.stop(container_id, grace_seconds=pod["spec"]["terminationGracePeriodSeconds"])
+
+
+async def stop(means: Means, pod: Pod | None, action: Stop, address: str) -> None:
+    """The preStop hook within the grace, then SIGTERM, then SIGKILL when the grace is over."""
+    left = action.grace_seconds
+    if pod is not None:
+        means.api.event(pod, "Normal", "Killing", action.why, action.container)
+        container = next((one for one in every_container(pod) if one["name"] == action.container), None)
+        hook = container.get("lifecycle", {}).get("preStop") if container is not None else None
+        if container is not None and hook is not None:
+            began = monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    if why := await run_hook(means.runtime, hook, container, action.container_id, address):
+                        means.api.event(
+                            pod,
+                            "Warning",
+                            "FailedPreStopHook",
+                            f"PreStopHook failed: {why}",
+                            action.container,
+                        )
+            left = max(left - (monotonic() - began), GRACE_LEFT_MIN_SECONDS)
+    await means.runtime.stop(action.container_id, grace_seconds=left)
+
+
+async def tear_down(means: Means, pod_uid: str, sandbox_id: str) -> None:
+    """The address is free only when nothing uses it any more."""
+    if sandbox_id:
+        await means.runtime.remove(sandbox_id)
+    await means.network.detach(pod_uid)
+    await means.volumes.remove(pod_uid)
+    means.addresses.release(pod_uid)
+
+
+@contextmanager
+def refusing(reason: str, but: type[GitwardError] = Refused) -> Iterator[None]:
+    """What goes wrong in here is told under this reason; `but` passes as it is."""
+    try:
+        yield
+    except (Refused, but):
+        raise
+    except GitwardError as error:
+        raise Refused(reason, str(error), passing=error.retry) from error

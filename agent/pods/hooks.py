@@ -1,0 +1,53 @@
+"""Lifecycle hooks of a container: exec, httpGet, sleep. Source: kubernetes/pkg/kubelet/lifecycle."""
+
+import asyncio
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from agent.probes.checks import port_number
+from agent.runtime.protocol import Runtime
+from gitops.kinds.core.pod import Container, HTTPGetAction, LifecycleHandler
+from gitops.kinds.errors import GitwardError
+
+EXEC_SECONDS_MAX: Final = 3600.0  # The caller bounds a preStop hook by the grace.
+HTTP_SECONDS: Final = 30.0
+
+
+async def run_hook(
+    runtime: Runtime, hook: LifecycleHandler, container: Container, container_id: str, address: str
+) -> str:
+    """Why it failed; '' if it did not."""
+    if "exec" in hook:
+        command = tuple(hook["exec"].get("command", ()))
+        try:
+            result = await runtime.exec(container_id, command, timeout_seconds=EXEC_SECONDS_MAX)
+        except GitwardError as error:
+            return str(error)
+        output = result.output.decode(errors="replace")[:200]
+        return "" if result.exit_code == 0 else f"exit code {result.exit_code}: {output}"
+    if "httpGet" in hook:
+        return await _get(hook["httpGet"], container, address)
+    if "sleep" in hook:
+        await asyncio.sleep(hook["sleep"]["seconds"])
+    return ""
+
+
+async def _get(action: HTTPGetAction, container: Container, address: str) -> str:
+    """Any answer is success, and there is no retry."""
+    port = port_number(action["port"], container)
+    if port is None:
+        return f"no port named {action['port']!r}"
+    path = action["path"] if action["path"].startswith("/") else "/" + action["path"]
+    url = URL(f"{action['scheme'].lower()}://{action.get('host') or address}:{port}{path}", encoded=True)
+    headers = {one["name"]: one["value"] for one in action.get("httpHeaders", ())}
+    try:
+        limit = aiohttp.ClientTimeout(total=HTTP_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.get(url, headers=headers, ssl=False) as answer,
+        ):
+            return "" if answer.status < 400 else f"HTTP status {answer.status}"
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return f'Get "{url}": {error or type(error).__name__}'

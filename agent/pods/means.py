@@ -1,0 +1,117 @@
+"""What a pod's worker acts with: the node's engine, network, volumes, sources and the API, as small protocols."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
+
+from agent.pods.names import Names
+from agent.pods.sources import Sources
+from agent.probes.checks import Checks
+from agent.runtime.protocol import Mount, Runtime
+from agent.volumes.downward import Surroundings
+from agent.volumes.references import Lookup
+from gitops.kinds.core.pod import Container, Pod, PodStatus
+from gitops.kinds.core.service import Service
+
+
+class PodNetwork(Protocol):
+    """Addresses for sandboxes. Each call may be repeated."""
+
+    def pick_address(self, used: Iterable[str]) -> str:
+        """A free address of this node. Raises Unavailable if there is none."""
+        ...
+
+    async def attach(self, pid: int, address: str, uid: str) -> None:
+        """Give the network namespace of a sandbox's process its address."""
+        ...
+
+    async def detach(self, uid: str) -> None: ...
+
+    async def without(self, pod_ip: str) -> None:
+        """Returns once this node's proxies send nothing new there and open flows have ended, or after a short bound."""
+        ...
+
+
+class PodVolumeStore(Protocol):
+    """As `agent.volumes.volumes.PodVolumes`."""
+
+    async def ensure(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None: ...
+
+    async def mounts(
+        self, pod: Pod, container: Container, values: Mapping[str, str]
+    ) -> tuple[Mount, ...]: ...
+
+    async def remove(self, uid: str) -> None: ...
+
+    def has(self, uid: str) -> bool: ...
+
+
+class PodApi(Protocol):
+    """What a worker tells the API of its pod."""
+
+    async def report(self, pod: Pod, status: PodStatus) -> Pod:
+        """The pod as stored with this status. Raises Conflict if it has changed since, NotFound if it is gone."""
+        ...
+
+    async def delete(self, pod: Pod) -> None:
+        """Grace 0, this very pod. Absent is fine."""
+        ...
+
+    def event(
+        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+    ) -> None:
+        """Recorded some time; repeats are counted."""
+        ...
+
+
+class NodeFacts(NamedTuple):
+    name: str
+    address: str
+    allocatable: Mapping[str, str]
+    memory_bytes: int
+    names: Names
+
+
+class Addresses:
+    """Which pod has which address on this node. Read back from the labels of sandboxes at the start."""
+
+    def __init__(self, network: PodNetwork) -> None:
+        self._network = network
+        self._of: dict[str, str] = {}
+
+    def known(self, uid: str, address: str) -> None:
+        self._of[uid] = address
+
+    def take(self, uid: str) -> str:
+        """The pod's address, a free one if it has none. Raises Unavailable if there is none."""
+        if uid not in self._of:
+            self._of[uid] = self._network.pick_address(self._of.values())
+        return self._of[uid]
+
+    def release(self, uid: str) -> None:
+        self._of.pop(uid, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """`services`: all that the node knows. `simulated`: the simulation's annotations are obeyed."""
+
+    runtime: Runtime
+    network: PodNetwork
+    volumes: PodVolumeStore
+    sources: Sources
+    addresses: Addresses
+    checks: Checks
+    api: PodApi
+    node: NodeFacts
+    services: Callable[[], Iterable[Service]]
+    clock: Callable[[], datetime]
+    group: asyncio.TaskGroup
+    pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    simulated: bool = False
+
+    def around(self, address: str) -> Surroundings:
+        return Surroundings(self.node.name, self.node.address, address, self.node.allocatable)

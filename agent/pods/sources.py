@@ -1,0 +1,86 @@
+"""The ConfigMaps and Secrets that the pods of this node name: each followed once, while at least one pod needs it.
+
+A node may read only what its pods name, so it follows object by object. Values of Secrets are `Sensitive` from the
+client on and are opened only where they are mounted or made an environment (`agent/volumes/references.py`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, cast
+
+from agent.volumes.references import Reference
+from gitops.kinds.core.config import CONFIG_MAP, SECRET, ConfigMap, Secret
+from gitops.kinds.errors import Unavailable
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject
+
+KNOWN_SECONDS: Final = 10.0  # How long a pod waits to hear whether an object exists before it tries again.
+
+Follow = Callable[[Kind[KubeObject], str, str], AsyncIterator[KubeObject | None]]
+"""kind, namespace, name -> its present state and every later one; None: there is none."""
+
+KINDS: Final = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
+
+
+class Sources:
+    """A `Lookup`. `changed` is called with the uid of each pod that an object concerns."""
+
+    def __init__(self, follow: Follow, changed: Callable[[str], None]) -> None:
+        self._follow, self._changed = follow, changed
+        self._users: dict[Reference, set[str]] = {}
+        self._tasks: dict[Reference, asyncio.Task[None]] = {}
+        self._known: dict[Reference, asyncio.Event] = {}
+        self._objects: dict[Reference, KubeObject] = {}
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        return cast(ConfigMap | None, self._objects.get(Reference("ConfigMap", namespace, name)))
+
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        return cast(Secret | None, self._objects.get(Reference("Secret", namespace, name)))
+
+    def use(self, uid: str, wanted: Iterable[Reference], group: asyncio.TaskGroup) -> None:
+        """From now on the pod `uid` needs exactly these."""
+        wanted = frozenset(wanted)
+        for reference in [ref for ref, users in self._users.items() if uid in users and ref not in wanted]:
+            self._leave(reference, uid)
+        for reference in wanted:
+            self._users.setdefault(reference, set()).add(uid)
+            if reference not in self._tasks:
+                self._known[reference] = asyncio.Event()
+                self._tasks[reference] = group.create_task(self._keep(reference))
+
+    def release(self, uid: str) -> None:
+        """The pod needs nothing any more."""
+        for reference in [ref for ref, users in self._users.items() if uid in users]:
+            self._leave(reference, uid)
+
+    async def known(self, wanted: Iterable[Reference]) -> None:
+        """Waits until of each it is known whether it exists. Raises Unavailable after KNOWN_SECONDS."""
+        try:
+            async with asyncio.timeout(KNOWN_SECONDS):
+                for reference in wanted:
+                    await self._known[reference].wait()
+        except TimeoutError:
+            raise Unavailable("the API did not tell the ConfigMaps and Secrets of this pod in time") from None
+
+    async def _keep(self, reference: Reference) -> None:
+        kind = cast(Kind[KubeObject], KINDS[reference.kind])
+        async for obj in self._follow(kind, reference.namespace, reference.name):
+            before = self._objects.get(reference)
+            if obj is None:
+                self._objects.pop(reference, None)
+            else:
+                self._objects[reference] = obj
+            first = not self._known[reference].is_set()
+            self._known[reference].set()
+            if not first and before != obj:
+                for uid in self._users.get(reference, ()):
+                    self._changed(uid)
+
+    def _leave(self, reference: Reference, uid: str) -> None:
+        users = self._users[reference]
+        users.discard(uid)
+        if not users:
+            del self._users[reference], self._known[reference]
+            self._objects.pop(reference, None)
+            self._tasks.pop(reference).cancel()

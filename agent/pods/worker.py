@@ -1,0 +1,341 @@
+"""One task for each pod: sees what is, asks the machine, carries out what it says; again whenever something changes.
+
+Effects run beside each other and beside the loop, so a pod whose engine call hangs still hears of its deletion, and
+delays no other pod.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Mapping
+from time import monotonic
+from typing import Any, Final
+
+from agent.pods import effects
+from agent.pods.machine import step
+from agent.pods.means import Means
+from agent.pods.observed import (
+    VOLUMES,
+    Action,
+    Actions,
+    DeleteFromApi,
+    EnsureSandbox,
+    EnsureVolumes,
+    PodObserved,
+    Remove,
+    Run,
+    Stop,
+    TearDown,
+    Trouble,
+    Withdraw,
+)
+from agent.pods.probing import Probing
+from agent.pods.refused import Refused
+from agent.pods.reporter import Reporter
+from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState, Phase
+from agent.volumes.references import references
+from gitops.kinds.core.pod import Pod, is_terminal
+from gitops.kinds.errors import GitwardError
+from gitops.kinds.objects import is_going
+
+log = logging.getLogger(__name__)
+
+ENGINE_RETRY_SECONDS: Final = 1.0
+REPEAT_SECONDS: Final = 0.5  # The same action is not repeated sooner, however quickly it ended.
+FAULT_SECONDS: Final = 5.0  # After an error of our own, before the pod is looked at again.
+
+
+class PodWorker:
+    """The pod of one uid on this node, until nothing of it is left."""
+
+    def __init__(self, means: Means, pod_uid: str) -> None:
+        self._means, self._uid = means, pod_uid
+        self._pod: Pod | None = None
+        self._last: Pod | None = (
+            None  # As last known: a pod that is gone from the API is still ended by its own rules.
+        )
+        self._states: tuple[ContainerState, ...] = ()
+        self._stale, self._changed_at = True, monotonic()
+        self._address, self._volumes_ready, self._withdrawn, self._adopted = "", False, False, False
+        self._content_stale = False
+        self._trouble: dict[str, Trouble] = {}
+        self._busy: dict[object, tuple[Action, asyncio.Task[None]]] = {}
+        self._ended: dict[Action, float] = {}
+        self._wake = asyncio.Event()
+        self._reporter = Reporter(means.api, self.update)
+        self._probing = Probing(means, self._wake.set)
+
+    # What the node tells.
+
+    def update(self, pod: Pod | None) -> None:
+        """The pod as the API has it; None: gone. An older one than known is passed over."""
+        before = self._pod
+        if pod is not None and before is not None and _revision(pod) < _revision(before):
+            return
+        self._pod, self._last = pod, pod or self._last
+        if pod is not None:
+            self._means.sources.use(self._uid, references(pod), self._means.group)
+            if before is not None and _told_to_files(pod) != _told_to_files(before):
+                self.content_changed()
+        self._wake.set()
+
+    def observe(self, states: Iterable[ContainerState], seen_at: float) -> None:
+        """A list of this pod's containers that was asked for at `seen_at` (monotonic)."""
+        if self._busy or seen_at < self._changed_at:
+            self.hint()
+            return
+        found = tuple(states)
+        if found != self._states or self._stale:
+            self._states, self._stale = found, False
+            self._wake.set()
+
+    def hint(self) -> None:
+        """Something may have changed: the engine is asked."""
+        self._stale = True
+        self._wake.set()
+
+    def content_changed(self) -> None:
+        """A ConfigMap, Secret or label that it uses has changed: its files are renewed, what waited tries again."""
+        for name in [name for name in self._trouble if name != SANDBOX]:
+            del self._trouble[name]
+        self._content_stale = True
+        self._wake.set()
+
+    @property
+    def pod(self) -> Pod | None:
+        return self._last
+
+    @property
+    def states(self) -> tuple[ContainerState, ...]:
+        return self._states
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Until the pod is gone and nothing of it is left. Cancelled: what runs is left running."""
+        async with asyncio.TaskGroup() as group:
+            reporting = group.create_task(self._reporter.run())
+            try:
+                while not await self._round():
+                    pass
+            finally:
+                reporting.cancel()
+                self._probing.stop()
+                for _, task in self._busy.values():
+                    task.cancel()
+                self._means.sources.release(self._uid)
+
+    async def _round(self) -> bool:
+        """One look and what follows from it; true when there is nothing left to do for ever."""
+        self._wake.clear()
+        try:
+            if not await self._look():
+                return False
+            actions = self._decide()
+            if self._pod is None and not actions.do and not self._busy:
+                return True
+            await self._wait(actions)
+        except Exception:  # The top of the pod's loop: an error of ours must not stop its care for good.
+            log.exception("pod step failed", extra={"fields": {"pod": self._uid}})
+            await self._means.sleep(FAULT_SECONDS)
+        return False
+
+    async def _look(self) -> bool:
+        """Asks the engine where what is known may be old; false if it does not answer."""
+        if self._stale:
+            self._stale = False
+            try:
+                self._states = tuple(await self._means.runtime.states(self._uid))
+            except GitwardError as error:
+                log.debug("engine does not answer", extra={"fields": {"pod": self._uid, "error": str(error)}})
+                self._stale = True
+                await self._means.sleep(ENGINE_RETRY_SECONDS)
+                return False
+        if not self._adopted:
+            self._adopted = True
+            await self._adopt()
+        return True
+
+    async def _adopt(self) -> None:
+        """What an earlier agent has made is taken as it is; what it may have left half done is done again."""
+        sandbox = next((state for state in self._states if state.container == SANDBOX), None)
+        if sandbox is None or sandbox.phase is not Phase.RUNNING:
+            return
+        self._address = sandbox.labels.get(LABEL_ADDRESS, "")
+        if self._address:
+            self._means.addresses.known(self._uid, self._address)
+        if self._pod is not None and not is_going(self._pod):
+            self._volumes_ready = self._content_stale = self._means.volumes.has(self._uid)
+            self._launch(EnsureSandbox())
+
+    def observed(self) -> PodObserved:
+        on_host = self._last is not None and self._last["spec"].get("hostNetwork", False)
+        return PodObserved(
+            containers=self._states,
+            address=self._address,
+            node_address=self._means.node.address,
+            volumes_ready=self._volumes_ready
+            if self._pod is not None
+            else self._means.volumes.has(self._uid),
+            trouble=dict(self._trouble),
+            verdicts=self._probing.verdicts(),
+            withdrawn=self._withdrawn or on_host,
+            offline=self._reporter.offline,
+        )
+
+    def _is_ending(self) -> bool:
+        return self._pod is None or is_going(self._pod) or is_terminal(self._pod)
+
+    def _decide(self) -> Actions:
+        actions = step(self._pod, self.observed(), self._means.clock())
+        if self._pod is not None and actions.status is not None:
+            self._reporter.want(self._pod, actions.status)
+        self._probing.only(self._pod, actions.probe, self._states, self._address)
+        for action in actions.do:
+            self._launch(action)
+        if self._content_stale and self._volumes_ready and not self._is_ending():
+            # Not an action of the machine: an outdated file keeps nothing from running.
+            self._content_stale = not self._launch(EnsureVolumes(), again=True)
+        return actions
+
+    async def _wait(self, actions: Actions) -> None:
+        """Until something changes or the machine's time has come."""
+        seconds = None
+        if actions.wake_at is not None:
+            seconds = max((actions.wake_at - self._means.clock()).total_seconds(), 0.01)
+        if any(action in self._ended for action in actions.do):
+            seconds = min(seconds or REPEAT_SECONDS, REPEAT_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    # Effects.
+
+    def _launch(self, action: Action, *, again: bool = False) -> bool:
+        """Whether it was begun: not while another of its place goes on, nor (unless `again`) right after its end."""
+        place = _place(action)
+        if place in self._busy:
+            running, task = self._busy[place]
+            if not (isinstance(action, Stop) and isinstance(running, Stop)):
+                return False
+            if action.grace_seconds >= running.grace_seconds:
+                return False
+            task.cancel()  # A shorter grace wins.
+        if not again and monotonic() - self._ended.get(action, 0.0) < REPEAT_SECONDS:
+            return False
+        effect = self._effect(action)
+        if effect is None:
+            return False
+        task = self._means.group.create_task(self._carry_out(action, effect))
+        self._busy[place] = (action, task)
+        return True
+
+    def _effect(self, action: Action) -> Coroutine[Any, Any, None] | None:
+        means, pod = self._means, self._pod
+        match action:
+            case Stop():
+                return effects.stop(means, self._last, action, self._address)
+            case Remove():
+                return means.runtime.remove(action.container_id)
+            case Withdraw():
+                return self._withdraw(action.address)
+            case TearDown():
+                return self._tear_down()
+            case _ if pod is None:
+                return None
+            case EnsureSandbox():
+                return self._ensure_sandbox(pod)
+            case EnsureVolumes():
+                return self._ensure_volumes(pod)
+            case Run():
+                return effects.run(means, pod, action, self._address)
+            case DeleteFromApi():
+                return means.api.delete(pod)
+
+    async def _ensure_sandbox(self, pod: Pod) -> None:
+        self._address = await effects.ensure_sandbox(self._means, pod)
+
+    async def _ensure_volumes(self, pod: Pod) -> None:
+        await effects.ensure_volumes(self._means, pod)
+        self._volumes_ready = True
+
+    async def _withdraw(self, address: str) -> None:
+        await self._means.network.without(address)
+        self._withdrawn = True
+
+    async def _tear_down(self) -> None:
+        sandbox = next((state.id for state in self._states if state.container == SANDBOX), "")
+        await effects.tear_down(self._means, self._uid, sandbox)
+        self._volumes_ready = False
+        self._address = ""
+
+    async def _carry_out(self, action: Action, effect: Coroutine[Any, Any, None]) -> None:
+        subject = _subject(action)
+        try:
+            await effect
+        except GitwardError as error:
+            self._note(action, subject, error)
+        except Exception as error:  # The top of an effect: told as a trouble of this pod alone.
+            log.exception(
+                "effect failed", extra={"fields": {"pod": self._uid, "action": type(action).__name__}}
+            )
+            self._note(action, subject, Refused("InternalError", f"{type(error).__name__}: {error}"))
+        else:
+            self._trouble.pop(subject, None)
+        finally:
+            place = _place(action)
+            if place in self._busy and self._busy[place][1] is asyncio.current_task():
+                del self._busy[place]
+            self._ended = {
+                **{one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
+            }
+            self._ended[action] = self._changed_at = monotonic()
+            self.hint()
+
+    def _note(self, action: Action, subject: str, error: GitwardError) -> None:
+        why = error.why if isinstance(error, Refused) else type(action).__name__
+        passing = error.passing if isinstance(error, Refused) else error.retry
+        before = self._trouble.get(subject)
+        failures = 1 if before is None or passing else before.failures + 1
+        self._trouble[subject] = Trouble(why, str(error), self._means.clock(), failures)
+        if self._pod is not None and (before is None or before.message != str(error)):
+            self._means.api.event(self._pod, "Warning", _event_reason(why), str(error))
+
+
+def _revision(pod: Pod) -> int:
+    return int(pod["metadata"].get("resourceVersion") or 0)
+
+
+def _told_to_files(pod: Pod) -> Mapping[str, object]:
+    """What a downward volume shows and may change."""
+    return {name: pod["metadata"].get(name) for name in ("labels", "annotations")}
+
+
+def _place(action: Action) -> object:
+    """Actions of the same place exclude each other."""
+    match action:
+        case Run() | Stop():
+            return action.container
+        case Remove():
+            return action.container_id
+        case _:
+            return type(action)
+
+
+def _subject(action: Action) -> str:
+    """Under which name its failure is noted."""
+    match action:
+        case Run():
+            return action.container
+        case EnsureVolumes():
+            return VOLUMES
+        case EnsureSandbox():
+            return SANDBOX
+        case _:
+            return type(action).__name__
+
+
+def _event_reason(why: str) -> str:
+    """Kubernetes' events call what keeps a container from being made `Failed`."""
+    return why if why.startswith("Failed") else "Failed"

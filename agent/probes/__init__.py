@@ -1,0 +1,5 @@
+"""Probes of containers: http, tcp and exec. May import `agent.runtime.protocol` and `gitops.kinds`.
+
+In reading order: `tally.py` (when results count, pure), `checks.py` (one probe made), `prober.py` (the loop of one
+container, whose verdict the pod's machine acts on).
+"""
