@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
-import click
 import typer
 
 from gitops.cli import settings
+from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 64  # EX_USAGE of sysexits.h.
+EXIT_INTERRUPTED: Final = 130  # As a shell says for SIGINT.
 
 app = typer.Typer(
     name="gitward",
@@ -255,13 +256,14 @@ def main() -> None:
     """The entry point: errors become one line and an exit code here, and only here."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
+    except typer.TyperException as error:
+        typer.echo(f"{error.format_message()}\nSee `gitward --help`.", err=True)
         sys.exit(EXIT_USAGE)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(130)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except WrongUsage as error:
+        typer.echo(str(error), err=True)
+        sys.exit(EXIT_USAGE)
     except GitwardError as error:
         typer.echo(str(error), err=True)
         sys.exit(EXIT_FAILED)

@@ -4,21 +4,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import click
+import typer
 import yaml
+
+from gitops.cli.usage import WrongUsage
 
 
 def emit(value: Any, output: str, table: str) -> None:
-    """`value` as JSON or YAML, or the given text of a table. Raises click.UsageError for another format."""
+    """`value` as JSON or YAML, or the given text of a table. Raises WrongUsage for another format."""
     match output:
         case "json":
-            click.echo(json.dumps(value, indent=2))
+            typer.echo(json.dumps(value, indent=2))
         case "yaml":
-            click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+            typer.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
         case "table":
-            click.echo(table, nl=False)
+            typer.echo(table, nl=False)
         case _:
-            raise click.UsageError(f"--output: found {output!r}, wanted table, json or yaml")
+            raise WrongUsage(f"--output: found {output!r}, wanted table, json or yaml")
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -9,8 +9,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import click
+import typer
 
+from gitops.cli.usage import WrongUsage
 from gitops.client import Client
 from gitops.kinds.errors import BadRequest, GitwardError, NotFound
 from gitops.kinds.gitward import GIT_SOURCE, GitSource
@@ -24,7 +25,7 @@ class GitFailed(GitwardError):
 def run_rollback(kubeconfig: Path, source_name: str, *, commit: str, to: str, push: bool) -> None:
     """Make the commit, show its diff, push it if asked. Raises BadRequest, NotFound, GitFailed."""
     if commit and to:
-        raise click.UsageError("give either COMMIT (undo it) or --to COMMIT (make the tree equal to it)")
+        raise WrongUsage("give either COMMIT (undo it) or --to COMMIT (make the tree equal to it)")
     source = asyncio.run(_source(kubeconfig, source_name))
     here = _clone_here(source["spec"]["url"])
     if here is None and not push:
@@ -62,12 +63,12 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         parents = _git(clone, "rev-list", "--parents", "-n", "1", "--end-of-options", undone).split()[1:]
         mainline = ("--mainline", "1") if len(parents) > 1 else ()
         _git(clone, "revert", "--no-edit", *mainline, undone)
-    click.echo(_git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD"), nl=False)
+    typer.echo(_git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD"), nl=False)
     if push:
         _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-        click.echo(f"pushed to {branch}")
+        typer.echo(f"pushed to {branch}")
     else:
-        click.echo(f"committed on {branch}; `git push` makes it so")
+        typer.echo(f"committed on {branch}; `git push` makes it so")
 
 
 def _make_equal(clone: Path, commit: str) -> None:

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-import click
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gitops.cli.usage import WrongUsage
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 CONFIG_FILE: Final = Path("gitward.yaml")
@@ -73,12 +74,12 @@ class UpSettings(BaseModel):
         return self
 
     def __init__(self, **values: Any) -> None:
-        """Raises click.UsageError, flag by flag, so that the command line shows it as any wrong usage."""
+        """Raises WrongUsage, flag by flag, so that the command line shows it as any wrong usage."""
         try:
             super().__init__(**values)
         except ValidationError as error:
             lines = [_told(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
-            raise click.UsageError("; ".join(lines)) from error
+            raise WrongUsage("; ".join(lines)) from error
 
     @property
     def simulated_nodes(self) -> int:
@@ -94,10 +95,10 @@ def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises click.UsageError."""
+    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises WrongUsage."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
     if not match:
-        raise click.UsageError(f"found {text!r}, wanted a duration such as 30s, 5m or 1h")
+        raise WrongUsage(f"found {text!r}, wanted a duration such as 30s, 5m or 1h")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
@@ -114,13 +115,13 @@ def data_dir_of(given: Path | None, *, node: str = "docker") -> Path:
 
 
 def kubeconfig_of(given: Path | None, data_dir: Path | None) -> Path:
-    """The kubeconfig: the flag's or KUBECONFIG's, else the one in the data directory. Raises click.UsageError."""
+    """The kubeconfig: the flag's or KUBECONFIG's, else the one in the data directory. Raises WrongUsage."""
     if given is not None:
         return given
     directory = data_dir_of(data_dir)
     found = directory / KUBECONFIG_NAME
     if not found.exists():
-        raise click.UsageError(
+        raise WrongUsage(
             f"no master known: {found} is not there; start one (`gitward up`), or name one by --kubeconfig,"
             " KUBECONFIG or --data-dir"
         )
@@ -138,16 +139,14 @@ def age_key_file_of(given: Path | None, data_dir: Path) -> Path | None:
 
 
 def defaults_of(config: Path | None, command: str) -> dict[str, Any]:
-    """click's default map from `gitward.yaml`: flags by their long names, for every command that has them."""
+    """The default map from `gitward.yaml`: flags by their long names, for every command that has them."""
     path = config or CONFIG_FILE
     if config is None and not path.exists():
         return {}
     try:
         stated = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise click.UsageError(f"{path}: {error}") from error
+        raise WrongUsage(f"{path}: {error}") from error
     if not isinstance(stated, dict):
-        raise click.UsageError(
-            f"{path}: found {type(stated).__name__}, wanted flags as keys (`repo: https://…`)"
-        )
+        raise WrongUsage(f"{path}: found {type(stated).__name__}, wanted flags as keys (`repo: https://…`)")
     return {command: {str(key).replace("-", "_"): value for key, value in stated.items()}}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-import click
+import typer
 
 from gitops.cli.output import shown
 from gitops.client import Client
@@ -54,19 +54,19 @@ async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: flo
     if problems := (source.get("status") or {}).get("problems"):
         raise NotSynced("\n".join(shown(line) for line in problems))
     if not wait:
-        click.echo(f"{name}: {_commit(source).get('declared', '-')[:7]} declared")
+        typer.echo(f"{name}: {_commit(source).get('declared', '-')[:7]} declared")
         return
     missing = "it is looked at"
     try:
         async with asyncio.timeout(timeout_seconds):
             async for missing in _missing(client, name):
                 if sys.stderr.isatty():
-                    click.echo(f"\r\x1b[K{name}: {shown(missing)}", nl=False, err=True)
+                    typer.echo(f"\r\x1b[K{name}: {shown(missing)}", nl=False, err=True)
     except TimeoutError as error:
         raise NotSynced(f"{name}: not live and healthy after {timeout_seconds:g} s: {missing}") from error
     if sys.stderr.isatty():
-        click.echo("\r\x1b[K", nl=False, err=True)
-    click.echo(
+        typer.echo("\r\x1b[K", nl=False, err=True)
+    typer.echo(
         f"{name}: {_commit(await client.get(GIT_SOURCE, '', name)).get('live', '')[:7]} live and healthy"
     )
 

@@ -1,0 +1,197 @@
+"""`gitward up`: the master, its webhooks and one agent, until SIGTERM; the pods run on.
+
+The agent is a child process that holds a certificate and never the store; simulated nodes run in the master's loop.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from ipaddress import IPv4Network
+from typing import Final
+
+import uvloop
+import waitress
+from agent.node import NodeSettings, run_node, write_config
+
+import webhooks
+from gitops.cli import logs, pidfile
+from gitops.cli.settings import UpSettings, age_key_file_of
+from gitops.cli.usage import WrongUsage
+from gitops.client import Client
+from gitops.kinds.errors import Unavailable
+from gitops.kinds.gitward import GitSourceSpec
+from gitops.master import Master, MasterSettings, running
+from gitops.sync.syncer import SyncSettings
+from gitops.sync.zygote import Parser
+
+log = logging.getLogger(__name__)
+
+AGENT_STOP_SECONDS: Final = 20.0
+AGENT_PAUSE_SECONDS: Final = 1.0
+AGENT_PAUSE_SECONDS_MAX: Final = 30.0
+WEBHOOK_THREADS: Final = 4
+
+
+def run_up(settings: UpSettings) -> None:
+    """Until SIGTERM or SIGINT. Raises WrongUsage and Unavailable before it is ready."""
+    if settings.node == "docker" and os.geteuid() != 0:
+        raise WrongUsage(
+            "--node docker needs root (network, mounts, iptables): use sudo, or --node simulated"
+        )
+    logs.configure()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The parser's zygote is forked before there is any thread, loop or secret in this process.
+    parser = Parser(settings.data_dir / "empty")
+    parser.start()
+    try:
+        uvloop.run(_up(settings, parser))
+    finally:
+        parser.close()
+
+
+async def _up(settings: UpSettings, parser: Parser) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        master = await stack.enter_async_context(running(_master_settings(settings), parser))
+        pidfile.write(settings.data_dir)
+        stack.callback(pidfile.remove, settings.data_dir)
+        if settings.webhook_listen:
+            stack.enter_context(_webhooks(settings, master))
+        agents = [asyncio.create_task(agent) for agent in _agents(settings, master)]
+        stack.push_async_callback(_end, agents)
+        print(f"ready {master.url} cluster {master.cluster}", flush=True)
+        await stop.wait()
+        log.info("stopping: pods run on")
+
+
+def _master_settings(settings: UpSettings) -> MasterSettings:
+    spec: GitSourceSpec = {"url": settings.repo, "intervalSeconds": settings.interval_seconds}
+    if settings.branch:
+        spec["branch"] = settings.branch
+    if settings.path:
+        spec["path"] = settings.path
+    return MasterSettings(
+        data_dir=settings.data_dir,
+        listen=_address(settings.listen),
+        pod_cidr=IPv4Network(settings.pod_cidr),
+        service_cidr=IPv4Network(settings.service_cidr),
+        interval_seconds=settings.interval_seconds,
+        sync=SyncSettings(
+            age_key_file=age_key_file_of(settings.age_key_file, settings.data_dir),
+            ssh_key_file=settings.ssh_key_file,
+            known_hosts=settings.known_hosts,
+            git_credentials_file=settings.git_credentials_file,
+        ),
+        source=spec if settings.repo else None,
+        source_name=settings.source_name,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+@contextmanager
+def _webhooks(settings: UpSettings, master: Master) -> Iterator[None]:
+    """Flask on a listener and threads of its own; it knows one callable of ours."""
+    followed = tuple(
+        webhooks.Source(
+            source["metadata"].get("name", ""), source["spec"]["url"], source["spec"].get("branch", "")
+        )
+        for source in master.sources()
+    )
+    secrets: tuple[bytes, ...] = ()
+    if settings.webhook_secret_file is not None:
+        try:
+            lines = settings.webhook_secret_file.read_bytes().splitlines()
+        except OSError as error:
+            raise Unavailable(
+                f"--webhook-secret-file {settings.webhook_secret_file}: {error.strerror}"
+            ) from error
+        secrets = tuple(line for line in lines if line.strip())
+    app = webhooks.make_app(master.syncer.hint, lambda: followed, secrets)
+    host, port = _address(settings.webhook_listen)
+    try:
+        server = waitress.create_server(app, host=host, port=port, threads=WEBHOOK_THREADS, ident="gitward")
+    except OSError as error:
+        raise Unavailable(
+            f"webhooks cannot listen on {host}:{port}: {error.strerror}; see --webhook-listen"
+        ) from error
+    thread = threading.Thread(target=server.run, name="webhooks", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def _agents(settings: UpSettings, master: Master) -> Iterator[object]:
+    """One coroutine for each node that this process is to run."""
+    if settings.node == "docker":
+        name = settings.node_name or socket.gethostname().lower()
+        yield _docker_agent(settings, master, name)
+    for number in range(1, settings.simulated_nodes + 1):
+        yield _simulated_agent(settings, master, f"simulated-{number}")
+
+
+def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated: bool) -> NodeSettings:
+    return NodeSettings(
+        name=name,
+        cluster=master.cluster,
+        data_dir=settings.data_dir,
+        pod_cidr=settings.pod_cidr,
+        service_cidr=settings.service_cidr,
+        ingress_http=settings.ingress_http,
+        ingress_https=settings.ingress_https,
+        docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+        simulated=simulated,
+    )
+
+
+async def _simulated_agent(settings: UpSettings, master: Master, name: str) -> None:
+    async with Client(master.node_credentials(name)) as client:
+        await run_node(_node_settings(settings, master, name, simulated=True), client)
+
+
+async def _docker_agent(settings: UpSettings, master: Master, name: str) -> None:
+    """The agent's process, started again when it dies: what runs on the node goes on meanwhile."""
+    config = write_config(
+        _node_settings(settings, master, name, simulated=False), master.node_credentials(name)
+    )
+    pause_seconds = AGENT_PAUSE_SECONDS
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent.node", "--config", str(config)
+        )
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await _stop(process)
+            raise
+        log.error("the agent ended", extra={"fields": {"exit_code": code, "again_in_seconds": pause_seconds}})
+        await asyncio.sleep(pause_seconds)
+        pause_seconds = min(pause_seconds * 2, AGENT_PAUSE_SECONDS_MAX)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), AGENT_STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

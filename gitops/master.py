@@ -1,0 +1,261 @@
+"""The composition root of the master: store, runner, sync, API and timer, made here and joined here only.
+
+`cli/up.py` adds webhooks and starts the agent.
+"""
+
+import asyncio
+import gc
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, ip_address
+from pathlib import Path
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from gitops.admission import Settings as AdmissionSettings
+from gitops.admission import admit_create
+from gitops.api import AgentHub, make_app, serve
+from gitops.api.certificates import (
+    Authority,
+    load_or_make_authority,
+    server_certificate,
+    server_tls,
+)
+from gitops.api.kubeconfig import kubeconfig, write_kubeconfig
+from gitops.client import Credentials
+from gitops.clock import RandomMint, SystemClock
+from gitops.controllers.apply import APPLY
+from gitops.controllers.bootstrap import bootstrap
+from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
+from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from gitops.controllers.event_ttl import EVENT_TTL
+from gitops.controllers.garbage import GARBAGE_COLLECTOR
+from gitops.controllers.namespace import NAMESPACE_CONTROLLER
+from gitops.controllers.node_cidr import node_cidr
+from gitops.controllers.node_lifecycle import node_lifecycle
+from gitops.controllers.replicaset import REPLICASET_CONTROLLER
+from gitops.controllers.sources import SOURCES
+from gitops.kinds import registry
+from gitops.kinds.errors import Unavailable
+from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceSpec
+from gitops.kinds.objects import key_of
+from gitops.reconcile import Controller
+from gitops.runner import Runner
+from gitops.runner import Settings as RunnerSettings
+from gitops.scheduler import SCHEDULER
+from gitops.store.contract import ABSENT, Put, Revision, Txn
+from gitops.store.sqlite import SqliteStore
+from gitops.sync.syncer import Syncer, SyncSettings
+from gitops.sync.zygote import Zygote
+from gitops.version import KUBERNETES_VERSION
+
+log = logging.getLogger(__name__)
+
+ACTOR: Final = "master"
+GC_SECONDS: Final = 60.0
+COMPACT_SECONDS: Final = 300.0
+HISTORY_REVISIONS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSettings:
+    """What the operator decided. `source` None: nothing new is followed; known sources go on."""
+
+    data_dir: Path
+    listen: tuple[str, int]
+    pod_cidr: IPv4Network
+    service_cidr: IPv4Network
+    interval_seconds: float
+    sync: SyncSettings
+    source: GitSourceSpec | None
+    source_name: str
+
+
+class Master:
+    """A running master. Made by `running`; only the event loop's thread may touch it, but for `hint`.
+
+    Attributes:
+        cluster: 8 hex digits, from the CA: names this cluster in labels, links and sockets.
+        port: where the API listens.
+    """
+
+    def __init__(
+        self, settings: MasterSettings, store: SqliteStore, authority: Authority, syncer: Syncer
+    ) -> None:
+        self.settings, self.authority, self.syncer = settings, authority, syncer
+        self.cluster = hashlib.sha256(authority.cert).hexdigest()[:8]
+        self.port = settings.listen[1]
+        self._store = store
+        self._clock = SystemClock()
+
+    def sources(self) -> tuple[GitSource, ...]:
+        """The followed sources, by name."""
+        return tuple(self._store.view().list(GIT_SOURCE))
+
+    def node_credentials(self, node: str) -> Credentials:
+        """A fresh client certificate `system:node:<node>` for an agent of this machine."""
+        issued = self.authority.node(node, now=self._clock.now())
+        return Credentials(self.url, self.authority.cert, issued.cert, issued.key)
+
+    @property
+    def url(self) -> str:
+        host = self.settings.listen[0]
+        reachable = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104 # Compared.
+        return f"https://{reachable}:{self.port}"
+
+
+@asynccontextmanager
+async def running(settings: MasterSettings, zygote: Zygote) -> AsyncIterator[Master]:
+    """A master that serves, until the block is left.
+
+    Raises: Unavailable (disk, port, another master on the data directory) and what the store says of a wrong key.
+    """
+    clock, mint = SystemClock(), RandomMint()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        store = await SqliteStore.open(
+            settings.data_dir / "state.db", settings.data_dir / "keys" / "store.key", clock.now
+        )
+        stack.push_async_callback(store.close)
+        authority = load_or_make_authority(settings.data_dir / "pki", now=clock.now())
+        syncer = Syncer(store, settings.data_dir, zygote, settings.sync, clock=clock.now, mint=mint)
+        stack.push_async_callback(syncer.close)
+        master = Master(settings, store, authority, syncer)
+        await _create_missing(store, settings, clock, mint)
+        await _follow(store, settings, clock, mint)
+        master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
+        _write_admin(master, clock)
+        runner = Runner(store, _controllers(settings, clock), clock, mint,
+                        RunnerSettings(cluster=AdmissionSettings(settings.service_cidr)))  # fmt: skip
+        tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
+                 asyncio.create_task(_compact(store), name="compact")]  # fmt: skip
+        stack.push_async_callback(_end, tasks)
+        _start_timer(stack, master, settings)
+        yield master
+
+
+def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controller, ...]:
+    return (
+        APPLY,
+        SOURCES,
+        DEPLOYMENT_CONTROLLER,
+        REPLICASET_CONTROLLER,
+        SCHEDULER,
+        ENDPOINT_SLICE_CONTROLLER,
+        NAMESPACE_CONTROLLER,
+        GARBAGE_COLLECTOR,
+        EVENT_TTL,
+        node_cidr(settings.pod_cidr),
+        node_lifecycle(clock.now()),
+    )
+
+
+async def _create_missing(
+    store: SqliteStore, settings: MasterSettings, clock: SystemClock, mint: RandomMint
+) -> None:
+    """The namespaces and the service `kubernetes`, each where it is not there yet."""
+    address = ip_address(settings.listen[0])
+    objects = bootstrap(settings.service_cidr, IPv4Address("127.0.0.1"), settings.listen[1])
+    if not isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
+        # Nobody in a pod reaches a loopback address of the host: the service has no endpoint then.
+        objects = objects[:-1]
+    else:
+        objects = bootstrap(settings.service_cidr, address, settings.listen[1])
+    view = store.view()
+    for obj in objects:
+        kind = registry.find(*key_of(obj)[:2])
+        assert kind is not None, f"{key_of(obj)} is of no served kind"
+        if view.object(key_of(obj)) is None:
+            admitted = admit_create(view, kind, obj, now=clock.now(), mint=mint, manager=ACTOR,
+                                    settings=AdmissionSettings(settings.service_cidr))  # fmt: skip
+            await store.commit(Txn((Put(admitted, expect=ABSENT),), actor=ACTOR, cause="start"))
+
+
+async def _follow(store: SqliteStore, settings: MasterSettings, clock: SystemClock, mint: RandomMint) -> None:
+    """The source that the flags name. A changed URL, branch or path adopts what the source declared before."""
+    if settings.source is None:
+        return
+    known = store.view().get(GIT_SOURCE, GIT_SOURCE.key("", settings.source_name))
+    if known is not None:
+        wanted: GitSource = {**known, "spec": settings.source}
+    else:
+        stated: GitSource = {
+            "apiVersion": GIT_SOURCE.api_version,
+            "kind": GIT_SOURCE.kind,
+            "metadata": {"name": settings.source_name},
+            "spec": settings.source,
+        }
+        wanted = admit_create(store.view(), GIT_SOURCE, stated, now=clock.now(), mint=mint, manager=ACTOR)
+    await store.commit(Txn((Put(wanted),), actor=ACTOR, cause="flags"))
+
+
+@asynccontextmanager
+async def _serving(
+    master: Master, store: SqliteStore, clock: SystemClock, mint: RandomMint
+) -> AsyncIterator[int]:
+    """The API over TLS. Raises Unavailable if its address cannot be listened on."""
+    settings = master.settings
+    hosts = ("localhost", "127.0.0.1", settings.listen[0], str(settings.service_cidr[1]), "kubernetes",
+             "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")  # fmt: skip
+    files = server_certificate(
+        master.authority, settings.data_dir / "pki", dict.fromkeys(hosts), now=clock.now()
+    )
+    app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
+                   trigger=master.syncer.look_now)  # fmt: skip
+    try:
+        async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
+            yield port
+    except OSError as error:
+        host, port = settings.listen
+        raise Unavailable(
+            f"the API cannot listen on {host}:{port}: {error.strerror or error}; see --listen"
+        ) from error
+
+
+def _write_admin(master: Master, clock: SystemClock) -> None:
+    issued = master.authority.admin(now=clock.now())
+    text = kubeconfig(master.url, master.authority.cert, "admin", issued)
+    write_kubeconfig(master.settings.data_dir / "admin.kubeconfig", text)
+
+
+def _start_timer(stack: AsyncExitStack, master: Master, settings: MasterSettings) -> None:
+    """Look at every source now and then; a look that still runs makes the next one wait, not pile up."""
+    timer = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+
+    async def look_at_all() -> None:
+        for source in master.sources():
+            master.syncer.hint(source["metadata"].get("name", ""))
+
+    timer.add_job(
+        look_at_all, "interval", seconds=settings.interval_seconds, next_run_time=SystemClock().now()
+    )
+    timer.start()
+    stack.callback(timer.shutdown, wait=False)
+
+
+async def _collect() -> None:
+    """JSON holds no cycles: the collector's passes over a full store would only stop the loop."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    while True:
+        await asyncio.sleep(GC_SECONDS)
+        gc.collect(1)
+
+
+async def _compact(store: SqliteStore) -> None:
+    while True:
+        await asyncio.sleep(COMPACT_SECONDS)
+        newest = store.view().revision
+        if newest > HISTORY_REVISIONS_MAX:
+            await store.compact(Revision(newest - HISTORY_REVISIONS_MAX))
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
