@@ -4,5 +4,5 @@ Reading order: `keys.py` (identity), `errors.py`, `sensitive.py`, `objects.py` (
 a kind is), `selectors.py`, `quantity.py`; then the kinds by API group: `core/`, `apps.py`, `networking.py`,
 `discovery.py`, `coordination.py`, `gitward.py`, and `official.py` for those that are stored and shown only;
 `registry.py` (which kinds there are); `schema.py` with `schema_nodes.py` and `unsupported.py` (their official shape);
-`wording.py` and `names.py` (rules in Kubernetes' words); `tables.py` (`kubectl get`), `health.py`, `yaml.py`.
+`wording.py` and `names.py` (rules in Kubernetes' words); `tables.py` (`kubectl get`), `health.py`, `yaml/`.
 """

@@ -1,7 +1,8 @@
 """The official shape of every kind: what a field may be, what is missing, what is unknown, and how lists merge.
 
 The schemas are Kubernetes 1.35's, packed by `tests/tools/build_schemas.py`. They know types, required and unknown
-fields, but no defaults and no ranges: those are in the kinds' own modules. A validator is compiled when a kind is first checked.
+fields, but no defaults and no ranges: those are in the kinds' own modules. A validator is compiled when a kind is
+first checked.
 """
 
 from collections.abc import Iterator, Mapping
