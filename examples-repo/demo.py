@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Final
 
 import docker
-import images
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+import images
 
 HOST: Final = "shop.example.com"
 HTTP_PORT: Final = 80

@@ -130,7 +130,7 @@ async def running(settings: MasterSettings, zygote: Zygote) -> AsyncIterator[Mas
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
         runner = Runner(store, _controllers(settings, clock), clock, mint,
-                        RunnerSettings(cluster=AdmissionSettings(settings.service_cidr)))  # fmt: skip
+                        RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch))  # fmt: skip
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store), name="compact")]  # fmt: skip
         stack.push_async_callback(_end, tasks)
@@ -252,7 +252,10 @@ async def _compact(store: SqliteStore) -> None:
         await asyncio.sleep(COMPACT_SECONDS)
         newest = store.view().revision
         if newest > HISTORY_REVISIONS_MAX:
-            await store.compact(Revision(newest - HISTORY_REVISIONS_MAX))
+            try:
+                await store.compact(Revision(newest - HISTORY_REVISIONS_MAX))
+            except Unavailable as error:
+                log.warning("the history was not compacted", extra={"fields": {"error": str(error)}})
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -17,9 +17,9 @@ from typing import Final
 
 import uvloop
 import waitress
-from agent.node import NodeSettings, run_node, write_config
 
 import webhooks
+from agent.node import NodeSettings, run_node, write_config
 from gitops.cli import logs, pidfile
 from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.usage import WrongUsage
