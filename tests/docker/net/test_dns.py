@@ -31,7 +31,7 @@ class Dns:
 
     def __init__(self, directory: Path) -> None:
         self.table_file, self.socket_file = directory / "dns.json", directory / "dns.sock"
-        command = (sys.executable, "-m", "agent.dns", "--table", str(self.table_file))
+        command = (sys.executable, "-P", "-m", "agent.dns", "--table", str(self.table_file))
         where = ("--socket", str(self.socket_file), "--listen", ADDRESS)
         self.spec = HelperSpec("dns", (*command, *where), directory, VERSION)
 
