@@ -120,7 +120,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             branch=branch,
             path=path,
             source_name=source_name,
-            interval_seconds=settings.seconds_of(interval),
+            interval_seconds=settings.seconds_of("--interval", interval),
             data_dir=settings.data_dir_of(data_dir, node=node),
             age_key_file=age_key_file,
             listen=listen,
@@ -172,7 +172,7 @@ def sync(
         settings.kubeconfig_of(kubeconfig, data_dir),
         source,
         wait=wait,
-        timeout_seconds=settings.seconds_of(timeout),
+        timeout_seconds=settings.seconds_of("--timeout", timeout),
     )
 
 

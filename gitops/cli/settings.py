@@ -94,11 +94,11 @@ def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
     return f"{flag}{value}{message.removeprefix('Value error, ')}"
 
 
-def seconds_of(text: str) -> float:
-    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises WrongUsage."""
+def seconds_of(flag: str, text: str) -> float:
+    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises WrongUsage, naming the flag."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
     if not match:
-        raise WrongUsage(f"found {text!r}, wanted a duration such as 30s, 5m or 1h")
+        raise WrongUsage(f"{flag}: found {text!r}, wanted a duration such as 30s, 5m or 1h")
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
