@@ -1,6 +1,6 @@
 """What Kubernetes' own admission adds to objects of some kinds: pods, namespaces and services.
 
-Source: Kubernetes plug-ins DefaultTolerationSeconds, Priority, ServiceAccount; registry/core/{pod,namespace,service}.
+Source: Kubernetes, registry/core/{pod,namespace,service}. What pods get is in `kinds/core/pod_admission.py`.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,14 @@ from gitops.admission.settings import Settings
 from gitops.kinds.core.config import CONFIG_MAP, SEALED_FIELDS, SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD, Pod, PodSpec, Toleration
+from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.core.service import SERVICE, Service
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject, T, is_going, labels_of, with_meta
 from gitops.kinds.sensitive import Sensitive
 from gitops.reconcile import Reader
 
-EVICTED_AFTER_SECONDS: Final = 300  # How long a pod stays on a node that is not ready, as in Kubernetes.
-TROUBLED: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 NAME_LABEL: Final = "kubernetes.io/metadata.name"
 NAMESPACE_FINALIZER: Final = "kubernetes"
 
@@ -50,7 +49,7 @@ def _holds_sealed(obj: KubeObject) -> bool:
 def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> KubeObject:
     """A new, defaulted object with what admission adds to its kind."""
     if kind is POD:
-        return admitted_pod(cast(Pod, obj))
+        return completed_pod(cast(Pod, obj))
     if kind is NAMESPACE:
         namespace = _labelled(cast(Namespace, obj))
         spec = {**namespace.get("spec", {}), "finalizers": [NAMESPACE_FINALIZER]}
@@ -65,7 +64,7 @@ def updated(
 ) -> KubeObject:
     """A changed, defaulted object with what admission adds to its kind."""
     if kind is POD:
-        return admitted_pod(cast(Pod, new))
+        return completed_pod(cast(Pod, new))
     if kind is NAMESPACE:
         namespace = _labelled(cast(Namespace, new))
         # Only whoever empties a namespace that is being deleted may let it go.
@@ -84,37 +83,6 @@ def check(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) ->
     """Rules that need more than the object itself."""
     if kind is SERVICE:
         yield from allocate.check_address(view, cast(Service, obj), settings)
-
-
-def admitted_pod(pod: Pod) -> Pod:
-    """The pod with the service account, the priority and the tolerations that every pod has."""
-    spec = pod["spec"]
-    account = spec.get("serviceAccountName") or "default"
-    added: dict[str, Any] = {"serviceAccountName": account, "serviceAccount": account}
-    if "priority" not in spec:
-        added["priority"] = 0
-    if "preemptionPolicy" not in spec:
-        added["preemptionPolicy"] = "PreemptLowerPriority"
-    present = spec.get("tolerations") or []
-    missing = [_toleration(taint) for taint in TROUBLED if not any(_tolerates(one, taint) for one in present)]
-    if missing:
-        added["tolerations"] = [*present, *missing]
-    if added.items() <= dict(spec).items():
-        return pod
-    return {**pod, "spec": cast(PodSpec, {**spec, **added})}
-
-
-def _toleration(taint: str) -> Toleration:
-    return {
-        "key": taint,
-        "operator": "Exists",
-        "effect": "NoExecute",
-        "tolerationSeconds": EVICTED_AFTER_SECONDS,
-    }
-
-
-def _tolerates(toleration: Toleration, taint: str) -> bool:
-    return toleration.get("key", "") in ("", taint) and toleration.get("effect", "") in ("", "NoExecute")
 
 
 def _labelled(namespace: Namespace) -> Namespace:

@@ -77,7 +77,11 @@ def apply(
     if conflicts and not force:
         return live, told
     taken = {path for _, path in conflicts}
-    left = {id(entry): _entry_of(entry, fields - taken) for entry, fields in others if fields - taken}
+    left = {
+        id(entry): _entry_of(entry, fields - taken)
+        for entry, fields in others
+        if fields - taken or not fields
+    }
     stay = frozenset(wanted).union(*(fields - taken for _, fields in others))
     merged = cast(T, _without(merged, _dropped(before, stay), shape, (), stay))
     ours = _entry(manager, "Apply", stated, now, frozenset(wanted), None)
@@ -106,7 +110,8 @@ def own_update(
     changed, gone = changed - firm, frozenset(before.keys() - after.keys()) - firm
     mine = next((entry for entry in entries if _is(entry, manager, "Update", subresource)), None)
     left = [(entry, decode(entry["fieldsV1"]) - gone - changed) for entry in entries if entry is not mine]
-    kept = [_entry_of(entry, fields) for entry, fields in left if fields]
+    # A manager that applied an object with nothing in it (a Namespace) keeps its entry: it still wants the object.
+    kept = [_entry_of(entry, fields) for entry, fields in left if fields or not entry["fieldsV1"]]
     fields = (decode(mine["fieldsV1"]) - gone if mine else NONE) | changed
     if mine and not changed and fields:
         kept.insert(min(entries.index(mine), len(kept)), _entry_of(mine, fields))

@@ -14,7 +14,8 @@ from gitops.admission import merge
 from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE
-from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid
 from gitops.kinds.gitward import (
     DECLARED,
@@ -109,8 +110,8 @@ def _reason_to_wait(view: Reader, target: Key, live: KubeObject | None) -> str |
 def _written(kind: Kind[Any], live: KubeObject | None, stated: KubeObject, now: datetime) -> Writes:
     """The create or update that makes live what is stated; nothing if that would change nothing.
 
-    Admission fills in defaults after us, so both sides are compared with theirs filled in. What breaks the schema has
-    none and goes to admission as it is, which says why.
+    Admission completes objects after us, so both sides are compared when completed. What breaks the schema cannot be
+    and goes to admission as it is, which says why.
     """
     if kind is SECRET:
         stated = seal_values(stated)
@@ -119,9 +120,16 @@ def _written(kind: Kind[Any], live: KubeObject | None, stated: KubeObject, now: 
         return Writes(create=(merged,))
     if merged is live:
         return NOTHING
-    if not schema.violations(kind, merged) and merge.is_same(kind.defaults(merged), kind.defaults(live)):
+    if not schema.violations(kind, merged) and merge.is_same(
+        _completed(kind, merged), _completed(kind, live)
+    ):
         return NOTHING
     return Writes(update=(merged,))
+
+
+def _completed(kind: Kind[Any], obj: KubeObject) -> KubeObject:
+    defaulted: KubeObject = kind.defaults(obj)
+    return completed_pod(cast(Pod, defaulted)) if kind is POD else defaulted
 
 
 def _withdrawn(view: Reader, key: Key) -> Writes:

@@ -45,7 +45,7 @@ class World:
         for obj in (namespace("shop"), *objects):
             self.put(obj)
 
-    def put(self, obj: O) -> O:
+    def put(self, obj: Any) -> Any:
         self.revision += 1
         stamped = with_meta(obj, resourceVersion=str(position(self.revision)))
         self._apply(key_of(obj), stamped)
@@ -61,7 +61,8 @@ class World:
         self.view.advance(self.revision)
 
     def create(self, kind: Kind[O], obj: O, manager: str | None = None) -> O:
-        return self.put(admit_create(self.view, kind, obj, now=NOW, mint=self.mint, manager=manager))
+        stored: O = self.put(admit_create(self.view, kind, obj, now=NOW, mint=self.mint, manager=manager))
+        return stored
 
     def update(
         self, kind: Kind[Any], new: Any, manager: str | None = None, subresource: str | None = None
