@@ -15,7 +15,7 @@ import requests
 from docker.api.client import APIClient
 
 from agent.runtime import pause
-from agent.runtime.docker_requests import container_body, container_name, sandbox_body
+from agent.runtime.docker_requests import container_body, container_name, oom_score_min, sandbox_body
 from agent.runtime.docker_stream import DockerStream
 from agent.runtime.protocol import (
     LABEL_ATTEMPT,
@@ -65,6 +65,8 @@ class DockerRuntime:
             str, ContainerState
         ] = {}  # Of ended and running containers: neither changes in place.
         self._pause_id = ""
+        # The engine is on this host, so what the agent may not do, it may not either.
+        self._oom_min = oom_score_min(Path("/proc/self/status").read_text(encoding="ascii"))
 
     @classmethod
     async def connect(cls, host: str, *, cluster: str, width: int = 0) -> Self:
@@ -213,12 +215,18 @@ class DockerRuntime:
         return state
 
     def _make_sandbox(self, spec: SandboxSpec) -> ContainerState:
-        body = sandbox_body(self._cluster, spec, self._pause())
+        body = sandbox_body(self._cluster, spec, self._pause(), oom_score_min=self._oom_min)
         container_id = self._create(body, container_name(self._cluster, spec))
         found = self._api.inspect_container(container_id)
         if not found["State"]["Running"]:
             self._start(container_id)
             found = self._api.inspect_container(container_id)
+            if not found["State"]["Running"]:
+                # A start that failed once fails for ever: the next try shall make a new one.
+                self._api.remove_container(container_id, force=True)
+                raise Unavailable(
+                    f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}"
+                )
         # Docker shares these files with every container that joins, so one write serves them all; a bind mount
         # for each container would cost a tenth of its start.
         for path, content in ((found["HostsPath"], spec.hosts), (found["ResolvConfPath"], spec.resolv_conf)):
@@ -234,7 +242,7 @@ class DockerRuntime:
         if not sandbox:
             pod = f"{spec.pod_namespace}/{spec.pod_name}"
             raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
-        body = container_body(self._cluster, spec, sandbox[0]["Id"])
+        body = container_body(self._cluster, spec, sandbox[0]["Id"], oom_score_min=self._oom_min)
         return self._create(body, container_name(self._cluster, spec))
 
     def _create(self, body: Mapping[str, Any], name: str) -> str:

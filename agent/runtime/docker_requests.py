@@ -26,6 +26,16 @@ from agent.runtime.protocol import (
 LOG_CONFIG: Final = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 SANDBOX_OOM_SCORE_ADJ: Final = -998  # As the kubelet's: its death is the death of the whole pod.
 HOSTNAME_MAX: Final = 63
+OOM_SCORE_MIN: Final = -1000
+CAP_SYS_RESOURCE: Final = 24
+
+
+def oom_score_min(process_status: str) -> int:
+    """What runc may set, by /proc/self/status: below zero only with CAP_SYS_RESOURCE, which some machines lack."""
+    for line in process_status.splitlines():
+        if line.startswith("CapBnd:"):
+            return OOM_SCORE_MIN if int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1 else 0
+    return OOM_SCORE_MIN
 
 
 def container_name(cluster: str, spec: SandboxSpec | ContainerSpec) -> str:
@@ -35,7 +45,9 @@ def container_name(cluster: str, spec: SandboxSpec | ContainerSpec) -> str:
     return re.sub(r"[^a-zA-Z0-9_.-]", "-", "_".join(words))
 
 
-def sandbox_body(cluster: str, spec: SandboxSpec, image: str) -> dict[str, Any]:
+def sandbox_body(
+    cluster: str, spec: SandboxSpec, image: str, *, oom_score_min: int = OOM_SCORE_MIN
+) -> dict[str, Any]:
     """The pause container, which holds network and IPC of the pod."""
     return {
         "Image": image,
@@ -47,7 +59,7 @@ def sandbox_body(cluster: str, spec: SandboxSpec, image: str) -> dict[str, Any]:
             "IpcMode": "host" if spec.host_ipc else "shareable",
             "LogConfig": {"Type": "none", "Config": {}},
             "RestartPolicy": {"Name": "no"},
-            "OomScoreAdj": SANDBOX_OOM_SCORE_ADJ,
+            "OomScoreAdj": max(SANDBOX_OOM_SCORE_ADJ, oom_score_min),
             "CpuShares": 2,
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
@@ -57,7 +69,9 @@ def sandbox_body(cluster: str, spec: SandboxSpec, image: str) -> dict[str, Any]:
     }
 
 
-def container_body(cluster: str, spec: ContainerSpec, sandbox_id: str) -> dict[str, Any]:
+def container_body(
+    cluster: str, spec: ContainerSpec, sandbox_id: str, *, oom_score_min: int = OOM_SCORE_MIN
+) -> dict[str, Any]:
     """An app or init container in its pod's sandbox."""
     limits, security = spec.limits, spec.security
     options = ["no-new-privileges"] if security.no_new_privileges else []
@@ -75,7 +89,7 @@ def container_body(cluster: str, spec: ContainerSpec, sandbox_id: str) -> dict[s
         "NanoCpus": limits.cpu_nano,
         "CpuShares": limits.cpu_shares,
         "PidsLimit": limits.pids_max,
-        "OomScoreAdj": limits.oom_score_adj,
+        "OomScoreAdj": max(limits.oom_score_adj, oom_score_min),
         "Privileged": security.privileged,
         "ReadonlyRootfs": security.read_only_root,
         "CapAdd": list(security.capabilities_add),

@@ -16,6 +16,7 @@ import orjson
 
 from agent.runtime.protocol import (
     LABEL_IMAGE,
+    LABEL_SANDBOX,
     SANDBOX,
     ContainerSpec,
     ContainerState,
@@ -152,7 +153,7 @@ class FakeRuntime:
         sandbox = self.containers.get(f"{spec.pod_uid}-{SANDBOX}")
         if sandbox is None:
             raise Invalid(f"container {spec.container}: its sandbox is not there")
-        labels = {**spec.labels, LABEL_IMAGE: spec.image}
+        labels = {**spec.labels, LABEL_IMAGE: spec.image, LABEL_SANDBOX: sandbox.id}
         self._write(
             FakeContainer(
                 container_id,
