@@ -6,10 +6,11 @@ What names and labels look like is in `kinds/names.py`. Source: Kubernetes, apis
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gitops.admission.settings import Mint
 from gitops.kinds import names
+from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.errors import Conflict
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject, ObjectMeta, T, is_going, timestamp, uid, with_meta
@@ -82,4 +83,6 @@ def check_update(old: ObjectMeta, new: ObjectMeta) -> Iterator[Problem]:
 def is_released(obj: KubeObject) -> bool:
     """Being deleted, and nothing holds it any more: no finalizer, no grace period. A write makes it vanish."""
     meta = obj["metadata"]
-    return is_going(obj) and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds")
+    if not is_going(obj) or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (NAMESPACE.owns(obj) and cast(Namespace, obj)["spec"].get("finalizers"))

@@ -5,9 +5,8 @@ from typing import Any, TypeVar, cast
 
 from gitops.admission import admit_create, admit_delete, admit_update, is_released
 from gitops.kinds import registry
-from gitops.kinds.core.config import CONFIG_MAP, ConfigMap
-from gitops.kinds.core.namespace import NAMESPACE
-from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.config import ConfigMap
+from gitops.kinds.core.pod import Pod
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
@@ -160,6 +159,3 @@ def service(name: str = "web", /, **spec: object) -> Any:
     meta = {"name": name, "namespace": "shop"}
     body = {"selector": {"app": "web"}, "ports": [{"port": 80}], **spec}
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": body}
-
-
-__all__ = ["CONFIG_MAP", "NAMESPACE", "NOW", "POD", "Counted", "World"]

@@ -284,6 +284,8 @@ def test_the_finalizer_of_a_namespace_stays_until_it_is_going() -> None:
     assert changed["spec"] == {"finalizers": ["kubernetes"]}
 
     world.delete(Key("", "Namespace", "", "shop"))
+    labelled: Any = world.update(NAMESPACE, with_meta(world.read(NAMESPACE, "", "shop"), labels={"a": "b"}))
+    assert labelled["spec"] == {"finalizers": ["kubernetes"]}
     gone = world.update(NAMESPACE, {**changed, "spec": {"finalizers": []}})
     assert gone is None
 
