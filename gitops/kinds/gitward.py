@@ -25,7 +25,8 @@ class Claim(TypedDict):
     file: str
     line: int
     state: Literal["declared", "withdrawn", "held"]
-    object: KubeObject  # As stated, not defaulted; `metadata.namespace` filled in. Leaves from encrypted files: Sensitive.
+    # As stated, not defaulted; `metadata.namespace` filled in; leaves from encrypted files are Sensitive.
+    object: KubeObject
 
 
 class DeclaredStatus(TypedDict):
@@ -93,7 +94,10 @@ DECLARED: Final[Kind[Declared]] = Kind(
 
 
 def declared_key(key: Key) -> Key:
-    """Where the record about `key` lies: (apps, Deployment, shop, web) -> (declared.gitward.io, Deployment.apps, shop, web)."""
+    """Where the record about `key` lies.
+
+    (apps, Deployment, shop, web) -> (declared.gitward.io, Deployment.apps, shop, web).
+    """
     return Key(DECLARED_GROUP, f"{key.kind}.{key.group}" if key.group else key.kind, key.namespace, key.name)
 
 

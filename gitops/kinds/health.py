@@ -117,7 +117,8 @@ def _is_behind(obj: KubeObject) -> bool:
 
 
 def _service(service: Service) -> Health:
-    if service["spec"]["type"] != "LoadBalancer":
+    kind: str = service["spec"]["type"]
+    if kind != "LoadBalancer":
         return HEALTHY
     addresses = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
     return HEALTHY if addresses else Health("Progressing", "waits for the address of a load balancer")

@@ -83,7 +83,7 @@ def _check_ports(ports: list[ContainerPort], field: str) -> Iterator[Problem]:
                 yield wording.duplicate(f"{at}.name", name)
             seen.add(name)
         yield from wording.port(f"{at}.containerPort", port["containerPort"])
-        if host_port := port.get("hostPort"):
+        if host_port := _raw(port).get("hostPort"):
             yield from wording.port(f"{at}.hostPort", host_port)
         yield from wording.one_of(f"{at}.protocol", port["protocol"], _PROTOCOLS)
 

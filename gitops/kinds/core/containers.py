@@ -1,7 +1,7 @@
 """The shape of a container in a pod: environment, ports, resources, probes, hooks (core/v1, API reference 1.35).
 
 Required keys are those that are always there after defaulting. What Gitward does not act on yet is not listed, and is
-reported because it is not.
+reported because it is not; where a `Literal` names values, others than these are.
 """
 
 from typing import Literal, NotRequired, TypedDict
@@ -65,8 +65,6 @@ class ContainerPort(TypedDict):
     containerPort: int
     protocol: str  # TCP, UDP or SCTP.
     name: NotRequired[str]
-    hostPort: NotRequired[int]
-    hostIP: NotRequired[str]
 
 
 class ResourceRequirements(TypedDict):
@@ -156,8 +154,8 @@ class Container(TypedDict):
     image: str
     imagePullPolicy: Literal["Always", "IfNotPresent", "Never"]
     resources: ResourceRequirements
-    terminationMessagePath: str
-    terminationMessagePolicy: str
+    terminationMessagePath: Literal["/dev/termination-log"]
+    terminationMessagePolicy: Literal["File"]
     command: NotRequired[list[str]]
     args: NotRequired[list[str]]
     workingDir: NotRequired[str]
@@ -172,5 +170,4 @@ class Container(TypedDict):
     securityContext: NotRequired[SecurityContext]
     restartPolicy: NotRequired[str]  # `Always` makes an init container a sidecar.
     stdin: NotRequired[bool]
-    stdinOnce: NotRequired[bool]
     tty: NotRequired[bool]

@@ -130,14 +130,14 @@ def _check_host(spec: PodSpec, field: str) -> Iterator[Problem]:
     seen: set[tuple[str, str, int]] = set()
     for index, container in enumerate(spec.get("containers") or ()):
         for place, port in enumerate(container.get("ports") or ()):
-            at, host_port = f"{field}.containers[{index}].ports[{place}]", port.get("hostPort")
+            at, host_port = f"{field}.containers[{index}].ports[{place}]", _raw(port).get("hostPort")
             if not host_port:
                 continue
             if spec.get("hostNetwork") and host_port != port["containerPort"]:
                 yield wording.invalid(
                     f"{at}.hostPort", host_port, "must match `containerPort` when `hostNetwork` is true"
                 )
-            taken = (port["protocol"], port.get("hostIP") or "", host_port)
+            taken = (port["protocol"], _raw(port).get("hostIP") or "", host_port)
             if taken in seen:
                 yield wording.duplicate(f"{at}.hostPort", host_port)
             seen.add(taken)

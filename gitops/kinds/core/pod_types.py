@@ -75,10 +75,10 @@ class PodSpec(TypedDict):
     hostAliases: NotRequired[list[HostAlias]]
     dnsConfig: NotRequired[PodDNSConfig]
     imagePullSecrets: NotRequired[list[LocalObjectReference]]
-    serviceAccountName: NotRequired[str]
-    serviceAccount: NotRequired[str]  # The old name; mirrors serviceAccountName.
-    priority: NotRequired[int]
-    preemptionPolicy: NotRequired[str]
+    serviceAccountName: NotRequired[Literal["default"]]
+    serviceAccount: NotRequired[Literal["default"]]  # The old name; mirrors serviceAccountName.
+    priority: NotRequired[Literal[0]]
+    preemptionPolicy: NotRequired[Literal["PreemptLowerPriority"]]
     activeDeadlineSeconds: NotRequired[int]
 
 

@@ -1,8 +1,8 @@
 """Service (core/v1): a stable address in front of pods. Source: Kubernetes API reference 1.35."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict, cast
 
 from gitops.kinds import names, wording
 from gitops.kinds.filling import change_each, fill, fill_zero
@@ -20,7 +20,6 @@ class ServicePort(TypedDict):
     protocol: str  # TCP, UDP or SCTP.
     targetPort: int | str
     name: NotRequired[str]  # Absent only where it is the single port.
-    nodePort: NotRequired[int]
     appProtocol: NotRequired[str]
 
 
@@ -33,7 +32,9 @@ class SessionAffinityConfig(TypedDict):
 
 
 class ServiceSpec(TypedDict):
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
+    type: Literal[
+        "ClusterIP", "ExternalName"
+    ]  # The others get a cluster address, and are told that it is all.
     sessionAffinity: str  # None or ClientIP.
     ports: NotRequired[list[ServicePort]]
     selector: NotRequired[dict[str, str]]
@@ -87,9 +88,10 @@ def default_service(service: Service) -> Service:
         )
         if address := spec.get("clusterIP"):
             spec = fill_zero(spec, clusterIPs=[address])
-    if spec["type"] in ("NodePort", "LoadBalancer"):
+    kind: str = spec["type"]
+    if kind in ("NodePort", "LoadBalancer"):
         spec = fill_zero(spec, externalTrafficPolicy="Cluster")
-    if spec["type"] == "LoadBalancer":
+    if kind == "LoadBalancer":
         spec = fill(spec, allocateLoadBalancerNodePorts=True)
     return service if spec is service["spec"] else {**service, "spec": spec}
 
@@ -176,7 +178,7 @@ def _cells(service: Service, now: datetime) -> Row:
 
 
 def _port_text(port: ServicePort) -> str:
-    node_port = port.get("nodePort")
+    node_port = cast(Mapping[str, object], port).get("nodePort")
     return (
         f"{port['port']}:{node_port}/{port['protocol']}"
         if node_port
@@ -185,9 +187,10 @@ def _port_text(port: ServicePort) -> str:
 
 
 def _external(service: Service) -> str:
-    if service["spec"]["type"] == "ExternalName":
+    kind: str = service["spec"]["type"]
+    if kind == "ExternalName":
         return service["spec"].get("externalName") or NONE
-    if service["spec"]["type"] != "LoadBalancer":
+    if kind != "LoadBalancer":
         return NONE
     found = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
     return ",".join(one.get("ip") or one.get("hostname") or "" for one in found) or "<pending>"

@@ -140,8 +140,8 @@ SECRETS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a key with a slash": (
         {"stringData": {"a/b": "c"}},
         [
-            "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or "
-            "'.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' "
+            "or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
         ],
     ),
 }
@@ -406,16 +406,14 @@ def test_names_labels_and_annotations_follow_kubernetes_rules() -> None:
 
     assert fields == ["metadata.name", "metadata.labels", "metadata.labels", "metadata.annotations"]
     assert list(check_metadata(POD, a_pod(meta={"name": "web.1-a"}))) == []
-    assert [
-        one.field
-        for one in check_metadata(SERVICE, {**a_service(), "metadata": {"name": "1a", "namespace": "b"}})
-    ] == ["metadata.name"]
+    service: Any = {**a_service(), "metadata": {"name": "1a", "namespace": "b"}}
+    assert [one.field for one in check_metadata(SERVICE, service)] == ["metadata.name"]
     generated: Any = {**a_pod(), "metadata": {"generateName": "web-", "namespace": "shop"}}
     assert list(check_metadata(POD, generated)) == []
 
 
 def test_every_manifest_of_these_tests_has_the_official_shape() -> None:
-    shown = [
+    shown: list[tuple[Kind[Any], Any]] = [
         (SERVICE, a_service()),
         (SECRET, a_secret()),
         (DEPLOYMENT, a_deployment()),

@@ -116,6 +116,24 @@ def test_what_is_in_the_schema_but_not_acted_on_is_named() -> None:
     assert schema.unsupported(POD, a_pod(meta={"labels": {"a": "b"}, "finalizers": ["a/b"]})) == []
 
 
+def test_a_value_that_is_not_acted_on_is_named_with_its_field() -> None:
+    assert schema.unsupported(
+        SERVICE, a_service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
+    ) == [
+        "spec.ports[0].nodePort",
+        "spec.type: NodePort",
+    ]
+    assert schema.warnings(
+        POD, a_pod(serviceAccountName="shop", priority=0, terminationGracePeriodSeconds=0)
+    ) == ["spec.serviceAccountName: shop is not acted on yet"]
+
+
+def test_what_defaulting_adds_is_not_reported() -> None:
+    assert schema.unsupported(POD, POD.defaults(a_pod())) == []
+    assert schema.unsupported(DEPLOYMENT, DEPLOYMENT.defaults(a_deployment())) == []
+    assert schema.unsupported(SERVICE, SERVICE.defaults(a_service())) == []
+
+
 def test_a_kind_without_a_shape_is_named_as_a_whole() -> None:
     job = registry.find("batch", "Job")
     assert job is not None
