@@ -67,7 +67,7 @@ class Mirror:
         self._catfile: CatFile | None = None
         if source.branch is not None:
             _check_branch(source.branch)
-        self._path = _checked_path(source.path)
+        self.path = _checked_path(source.path)  # Without slashes around it.
 
     def fetch(self) -> str:
         """Fetch the branch; the full id of its newest commit. A failed fetch leaves the mirror as it was.
@@ -94,13 +94,13 @@ class Mirror:
 
     def ls_tree(self, commit: str) -> list[Entry]:
         """Every file below the source's path. NotFound: there is no such path in the commit."""
-        below = ("--", self._path) if self._path else ()
+        below = ("--", self.path) if self.path else ()
         output = self._asked(("ls-tree", "-r", "-z", "-l", "--full-tree", commit, *below))
         lines = output.split("\0")[:-1]
         if len(lines) > ENTRIES_MAX:
             raise Unavailable(f"{self._name(commit)}: {len(lines)} files, at most {ENTRIES_MAX} are read")
-        if not lines and self._path:
-            raise NotFound(f"{self._name(commit)}: there is no path {self._path!r} in it")
+        if not lines and self.path:
+            raise NotFound(f"{self._name(commit)}: there is no path {self.path!r} in it")
         return [_entry(line) for line in lines]
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:

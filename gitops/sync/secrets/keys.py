@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pyrage  # type: ignore[import-untyped] # It has no stubs.
-from pyrage import x25519  # type: ignore[import-untyped]
+from pyrage import x25519
 
 from gitops.kinds.errors import BadRequest, Invalid
 from gitops.kinds.sensitive import Sensitive

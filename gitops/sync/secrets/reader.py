@@ -1,6 +1,6 @@
 """Opening SOPS files. The MAC covers every value of the file as it lies in git; nothing is given out before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gitops.kinds.core.config import SEALED_FIELDS, seal_values
@@ -8,8 +8,8 @@ from gitops.kinds.errors import BadRequest, Invalid
 from gitops.kinds.keys import Origin
 from gitops.kinds.sensitive import Sensitive
 from gitops.kinds.yaml import Document, Json, load
-from gitops.sync.secrets.cipher import decrypt_value, mac_of, path_aad
-from gitops.sync.secrets.keys import open_data_key
+from gitops.sync.secrets.cipher import decrypt_value, is_encrypted_text, mac_of, path_aad
+from gitops.sync.secrets.keys import open_data_key, recipients_of
 from gitops.sync.secrets.leaves import SOPS, Leaf, Sealed, is_sealed, take_apart
 from gitops.sync.secrets.text import dump
 
@@ -23,6 +23,7 @@ _TYPES: Final[dict[str, Callable[[str], Json]]] = {
     "bytes": str,
     "comment": str,
 }
+_PLACEHOLDER: Final = "AAAA"
 Path = tuple[str | int, ...]
 
 
@@ -50,24 +51,27 @@ def open_objects(
     documents: Sequence[Document], sealed: Sealed, identities: Sequence[Sensitive]
 ) -> list[Document]:
     """As `decrypt`, for a file that was taken apart elsewhere. It may hold Secrets and ConfigMaps only."""
-    for document in documents:
-        _check_holds(document.value, sealed)
+    _check_form(documents, sealed)
     plain = _plain_leaves(sealed, identities)
     values: dict[tuple[int, Path], Json] = {}
     for leaf, content, kind in plain:
-        if leaf.path[0] not in SEALED_FIELDS:
-            wanted = "only data, stringData and binaryData may be (encrypted_regex ^(data|stringData)$)"
-            raise Invalid(f"{_shown(leaf.path)} is encrypted, {wanted}")
         if kind != "str":
             raise Invalid(
                 f"{_shown(leaf.path)} decrypts to SOPS' type {kind}, wanted a text: quote it before encrypting"
             )
         values[leaf.document, leaf.path] = Sensitive(content)
-    opened = _with_values(documents, values)
-    return [
-        Document(seal_values(value), document.line, document.index)
-        for value, document in zip(opened, documents, strict=True)
-    ]
+    return _sealed_documents(documents, values)
+
+
+def placeholders(documents: Sequence[Document], sealed: Sealed) -> list[Document]:
+    """As `open_objects` for whoever has no key: the form is checked, and every encrypted value is some base64 text."""
+    _check_form(documents, sealed)
+    recipients_of(sealed.metadata)
+    for leaf in sealed.leaves:
+        if leaf.encrypted and leaf.text and not is_encrypted_text(leaf.text):
+            raise Invalid(f"{_shown(leaf.path)} should be encrypted, but is not an ENC[AES256_GCM,…] text")
+    values = {(leaf.document, leaf.path): Sensitive(_PLACEHOLDER) for leaf in sealed.leaves if leaf.encrypted}
+    return _sealed_documents(documents, values)
 
 
 def decrypt_file(text: str | bytes, identities: Sequence[Sensitive]) -> str:
@@ -110,6 +114,26 @@ def _opened(leaf: Leaf, data_key: bytes) -> tuple[bytes, str]:
         raise Invalid(f"{_shown(leaf.path)} {error}") from error
 
 
+def _sealed_documents(
+    documents: Sequence[Document], values: Mapping[tuple[int, Path], Json]
+) -> list[Document]:
+    filled = _with_values(documents, values)
+    return [
+        Document(seal_values(value), document.line, document.index)
+        for value, document in zip(filled, documents, strict=True)
+    ]
+
+
+def _check_form(documents: Sequence[Document], sealed: Sealed) -> None:
+    """What can be told without a key."""
+    for document in documents:
+        _check_holds(document.value, sealed)
+    for leaf in sealed.leaves:
+        if leaf.encrypted and leaf.path[0] not in SEALED_FIELDS:
+            wanted = "only data, stringData and binaryData may be (encrypted_regex ^(data|stringData)$)"
+            raise Invalid(f"{_shown(leaf.path)} is encrypted, {wanted}")
+
+
 def _check_holds(value: Json, sealed: Sealed) -> None:
     held = (value.get("apiVersion"), value.get("kind")) if isinstance(value, dict) else ("", "")
     if held not in HOLDS:
@@ -120,13 +144,13 @@ def _check_holds(value: Json, sealed: Sealed) -> None:
         )
 
 
-def _with_values(documents: Sequence[Document], values: dict[tuple[int, Path], Json]) -> list[Any]:
+def _with_values(documents: Sequence[Document], values: Mapping[tuple[int, Path], Json]) -> list[Any]:
     """The documents without their `sops` blocks, with `values` in their places."""
-    filled = []
+    filled, remaining = [], dict(values)
     for index, document in enumerate(documents):
         value = {key: child for key, child in document.value.items() if key != "sops"}
-        filled.append(_filled(value, index, (), values))
-    for _, path in values:  # Those that found a place are gone.
+        filled.append(_filled(value, index, (), remaining))
+    for _, path in remaining:  # Those that found a place are gone.
         raise Invalid(
             f"{_shown(path)}: SOPS and kubectl read this key differently: quote it and encrypt again"
         )

@@ -1,0 +1,223 @@
+"""From parsed files to the objects of an app: decrypted and checked. Pure; shared by server and check.
+
+One bad file holds the whole app back: every problem is a line `file:line: …`, and with one there is nothing to declare.
+An object of an unknown kind is no problem; it waits until its kind is served.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from gitops.kinds import registry, schema, unsupported
+from gitops.kinds.core.config import SEALED_FIELDS, SECRET, seal_values
+from gitops.kinds.errors import Invalid
+from gitops.kinds.keys import Key
+from gitops.kinds.kind import Kind, Problem
+from gitops.kinds.names import check_metadata
+from gitops.kinds.objects import KubeObject, key_of, with_meta
+from gitops.kinds.yaml import Document, Json, nearest_line
+from gitops.sync.render.parse import Failure, Parsed
+from gitops.sync.secrets.leaves import Sealed
+
+DEFAULT_NAMESPACE: Final = "default"
+SERVER_FIELDS: Final = (
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+_SAFE: Final = re.compile(
+    r"[^/%\x00-\x20\x7f]{1,253}\Z"
+)  # A name of any kind, so that it can be a key and a URL.
+_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}\Z")
+_API_VERSION: Final = re.compile(r"([a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?/)?v[a-z0-9]{1,30}\Z")
+
+
+class FieldLines(Protocol):
+    """Asked only when something must be told: where the fields of a document stand."""
+
+    def __call__(self, file: str, index: int) -> Mapping[str, int]: ...
+
+
+Opener = Callable[[Sequence[Document], Sealed], list[Document]]  # Raises Invalid.
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was read. `looks_like_manifest`: what cannot be read of it is an error (other JSON is nobody's)."""
+
+    path: str
+    parsed: Parsed
+    looks_like_manifest: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An object as an app states it: namespace filled in, secrets sealed, not defaulted."""
+
+    key: Key
+    obj: KubeObject
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What an app's files state. `objects` is empty if there are problems."""
+
+    objects: tuple[Stated, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    ignored_files: int
+
+
+def compile_files(files: Sequence[File], opener: Opener, lines: FieldLines) -> Compiled:
+    """All objects of an app. `opener` decrypts what is sealed; `lines` finds the line of a field."""
+    found: dict[Key, Stated] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    ignored = 0
+    for file in files:
+        failure, documents = _documents(file, opener)
+        if failure is not None:
+            if file.looks_like_manifest:
+                problems.append(f"{file.path}:{failure.line}: {failure.what}")
+            else:
+                ignored += 1
+            continue
+        manifests = [document for document in documents if _is_manifest(document.value)]
+        ignored += not manifests
+        for document in manifests:
+            place = _Place(file.path, document, lines)
+            stated = _stated(
+                place, sealed=file.parsed.sealed is not None, problems=problems, warnings=warnings
+            )
+            if stated is None:
+                continue
+            if (first := found.setdefault(stated.key, stated)) is not stated:
+                where = f"{first.file}:{first.line}"
+                problems.append(
+                    f"{stated.file}:{stated.line}: {stated.key} is also stated in {where}: which one counts?"
+                )
+    return Compiled(() if problems else tuple(found.values()), tuple(problems), tuple(warnings), ignored)
+
+
+def _documents(file: File, opener: Opener) -> tuple[Failure | None, Sequence[Document]]:
+    parsed = file.parsed
+    if parsed.failure is not None or parsed.sealed is None:
+        return parsed.failure, parsed.documents
+    try:
+        return None, opener(parsed.documents, parsed.sealed)
+    except Invalid as error:
+        return Failure(1, str(error)), ()
+
+
+def _is_manifest(value: Json) -> bool:
+    """Whether it means to be an object: it says what it is, or at least half of it and has metadata."""
+    if not isinstance(value, dict):
+        return False
+    said = ("apiVersion" in value) + ("kind" in value)
+    return said == 2 or (said == 1 and isinstance(value.get("metadata"), dict))
+
+
+class _Place:
+    """A document and where it stands."""
+
+    def __init__(self, file: str, document: Document, lines: FieldLines) -> None:
+        self.file, self.line, self.value = file, document.line, document.value
+        self._index, self._path, self._lines = document.index, document.path, lines
+
+    def told(self, about: Key | None, problem: Problem) -> str:
+        """`file:line: Deployment shop/web: spec.replicas: …`, with the line of the field."""
+        path = ".".join(part for part in (self._path, problem.field) if part)
+        line = nearest_line(dict(self._lines(self.file, self._index)), path) or self.line
+        field = "" if not problem.field or problem.field in problem.message else f"{problem.field}: "
+        return f"{self.file}:{line}: {f'{about}: ' if about else ''}{field}{problem.message}"
+
+
+def _stated(place: _Place, *, sealed: bool, problems: list[str], warnings: list[str]) -> Stated | None:
+    wrong = _wrong_identity(place.value)
+    if wrong is not None:
+        problems.append(place.told(None, wrong))
+        return None
+    obj = _cleaned(place.value)
+    key = key_of(obj)
+    kind = registry.find(key.group, key.kind)
+    if kind is None:
+        what = f"no kind {obj['kind']} of {obj['apiVersion']} is served: it waits"
+        warnings.append(place.told(key, Problem("", what)))
+        return Stated(key, obj, place.file, place.line)
+    if kind.namespaced and not key.namespace:
+        obj = with_meta(obj, namespace=DEFAULT_NAMESPACE)
+        key = key_of(obj)
+    if kind is SECRET and not sealed and any(cast(dict[str, Any], obj).get(field) for field in SEALED_FIELDS):
+        warnings.append(place.told(key, Problem("", "a secret in clear text; see `gitward secret encrypt`")))
+    if kind is SECRET:
+        obj = seal_values(obj)
+    broken = list(_broken(kind, obj))
+    problems.extend(place.told(key, problem) for problem in broken)
+    if broken:
+        return None
+    warnings.extend(place.told(key, Problem(*_field_of(text))) for text in unsupported.warnings(kind, obj))
+    return Stated(key, obj, place.file, place.line)
+
+
+def _wrong_identity(value: Json) -> Problem | None:
+    """What would keep an object from having a key. Everything else is for the schema to say."""
+    for field, form in (("apiVersion", _API_VERSION), ("kind", _KIND)):
+        found = value.get(field)
+        if found is None:
+            return Problem(field, f"{field}: Required value")
+        if not isinstance(found, str) or not form.match(found):
+            return Problem(field, f"{field}: found {_shown(found)}, which is none")
+    meta = value.get("metadata")
+    if not isinstance(meta, dict):
+        return Problem("metadata", "metadata: Required value: with a name")
+    name = meta.get("name")
+    if name is None and meta.get("generateName"):
+        return Problem(
+            "metadata.generateName", "metadata.generateName: an object in git needs a name of its own"
+        )
+    for field, found in (("name", name), ("namespace", meta.get("namespace", DEFAULT_NAMESPACE))):
+        if found is None:
+            return Problem(f"metadata.{field}", f"metadata.{field}: Required value")
+        if not isinstance(found, str):
+            return Problem(
+                f"metadata.{field}", f"metadata.{field}: found {_shown(found)}, wanted text: quote it"
+            )
+        if not _SAFE.match(found):
+            return Problem(f"metadata.{field}", f"metadata.{field}: {_shown(found)} is no name")
+    return None
+
+
+def _cleaned(value: Json) -> KubeObject:
+    """Without nulls, without what only a server sets, and without a status: a copy from a cluster may be committed."""
+    obj = schema.without_nulls({name: part for name, part in value.items() if name != "status"})
+    meta = {name: part for name, part in obj["metadata"].items() if name not in SERVER_FIELDS}
+    return cast(KubeObject, {**obj, "metadata": meta})
+
+
+def _broken(kind: Kind[Any], obj: KubeObject) -> Iterator[Problem]:
+    if obj["apiVersion"] != kind.api_version:
+        yield Problem("apiVersion", f"apiVersion: found {obj['apiVersion']}, wanted {kind.api_version}")
+        return
+    violations = schema.violations(kind, obj)
+    if violations:
+        yield from violations
+        return
+    filled = kind.defaults(obj)
+    yield from check_metadata(kind, filled)
+    yield from kind.check(filled)
+
+
+def _field_of(warning: str) -> tuple[str, str]:
+    """The field that a warning begins with, so that its line can be told."""
+    return warning.partition(" ")[0].rstrip(":"), warning
+
+
+def _shown(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

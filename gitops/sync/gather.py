@@ -1,0 +1,114 @@
+"""One commit of a source, from the mirror to checked objects. It blocks: for a thread, one caller at a time."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gitops.kinds.sensitive import Sensitive
+from gitops.sync.compile import Compiled, File, compile_files
+from gitops.sync.files import JSON_ENDING, Selection, ignore_path, select
+from gitops.sync.ignore import FILE_BYTES_MAX as IGNORE_BYTES_MAX
+from gitops.sync.ignore import Ignore
+from gitops.sync.render.parse import Failure
+from gitops.sync.secrets.reader import open_objects
+from gitops.sync.source import BLOB, Entry, Mirror
+from gitops.sync.zygote import Zygote, unpacked
+
+CACHE_BYTES_MAX: Final = 32 << 20  # 10,000 manifests take 10 MB.
+BATCH_BYTES_MAX: Final = 32 << 20  # Of texts that are in memory at once.
+LINE_LOOKUPS_MAX: Final = 200  # Per commit, each a child's work; then a document's own line must do.
+MANIFEST_MARK: Final = b"apiVersion"
+
+
+class Gatherer:
+    """Reads and checks commits; remembers what blobs hold, so that a commit costs what it changes."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+        self._cache: OrderedDict[str, tuple[bytes, bool]] = (
+            OrderedDict()
+        )  # Blob id -> answer, looks like a manifest.
+        self._cached_bytes = 0
+
+    def gather(self, mirror: Mirror, commit: str, identities: Sequence[Sensitive]) -> Compiled:
+        """Errors of the mirror and the parser are raised; those of files are in the result."""
+        app_path = mirror.path
+        entries = mirror.ls_tree(commit)
+        selection = select(entries, app_path, self._ignore(mirror, entries, app_path))
+        if selection.problems:
+            return Compiled((), selection.problems, selection.warnings, 0)
+        compiled = compile_files(
+            self._files(mirror, selection),
+            lambda documents, sealed: open_objects(documents, sealed, identities),
+            _Lines(mirror, self._zygote, selection),
+        )
+        warnings = (*selection.warnings, *compiled.warnings)
+        return Compiled(compiled.objects, compiled.problems, warnings, compiled.ignored_files)
+
+    def _ignore(self, mirror: Mirror, entries: Sequence[Entry], app_path: str) -> Ignore:
+        wanted = ignore_path(app_path)
+        for entry in entries:
+            if entry.path == wanted and entry.mode in BLOB and entry.size_bytes <= IGNORE_BYTES_MAX:
+                ((_, content),) = mirror.blobs([entry.id])
+                return Ignore(content.decode(errors="replace"))
+        return Ignore()
+
+    def _files(self, mirror: Mirror, selection: Selection) -> list[File]:
+        failures: dict[str, Failure] = {}
+        batch: list[Entry] = []
+        size = 0
+        for entry in selection.files:
+            if entry.id in self._cache:
+                self._cache.move_to_end(entry.id)
+                continue
+            if batch and size + entry.size_bytes > BATCH_BYTES_MAX:
+                self._parse(mirror, batch, failures)
+                batch, size = [], 0
+            batch.append(entry)
+            size += entry.size_bytes
+        self._parse(mirror, batch, failures)
+        files = [self._file(entry, failures) for entry in selection.files]
+        self._shrink()
+        return files
+
+    def _parse(self, mirror: Mirror, batch: Sequence[Entry], failures: dict[str, Failure]) -> None:
+        contents = [
+            (entry, content)
+            for entry, (_, content) in zip(batch, mirror.blobs([e.id for e in batch]), strict=True)
+        ]
+        answers = (
+            self._zygote.parse([(entry.path, content) for entry, content in contents]) if contents else []
+        )
+        for (entry, content), answer in zip(contents, answers, strict=True):
+            if isinstance(answer, Failure):  # Time and memory: may be better next time.
+                failures[entry.id] = answer
+            elif entry.id not in self._cache:
+                self._cache[entry.id] = (answer, MANIFEST_MARK in content)
+                self._cached_bytes += len(answer)
+
+    def _file(self, entry: Entry, failures: Mapping[str, Failure]) -> File:
+        if entry.id in failures:
+            return File(entry.path, unpacked(failures[entry.id]))
+        answer, has_mark = self._cache[entry.id]
+        return File(entry.path, unpacked(answer), has_mark or not entry.path.endswith(JSON_ENDING))
+
+    def _shrink(self) -> None:
+        while self._cached_bytes > CACHE_BYTES_MAX:
+            _, (answer, _) = self._cache.popitem(last=False)
+            self._cached_bytes -= len(answer)
+
+
+class _Lines:
+    """Lines of fields by a second reading in the parser's child."""
+
+    def __init__(self, mirror: Mirror, zygote: Zygote, selection: Selection) -> None:
+        self._mirror, self._zygote = mirror, zygote
+        self._ids = {entry.path: entry.id for entry in selection.files}
+        self._found: dict[tuple[str, int], Mapping[str, int]] = {}
+
+    def __call__(self, file: str, index: int) -> Mapping[str, int]:
+        asked = (self._ids[file], index)
+        if asked not in self._found and len(self._found) < LINE_LOOKUPS_MAX:
+            ((_, content),) = self._mirror.blobs([asked[0]])
+            self._found[asked] = self._zygote.lines_of(content, index)
+        return self._found.get(asked, {})
