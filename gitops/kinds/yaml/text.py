@@ -45,7 +45,7 @@ def decoded(text: str | bytes, file: str) -> str:
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     try:
-        return text.decode("utf-8-sig")
+        return text.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise Unreadable(file, line, "not UTF-8 text") from error
