@@ -1,8 +1,8 @@
 """Node lifecycle: a node that stops renewing its lease is Unknown, and what is not Ready is tainted.
 
 Source: kubernetes/pkg/controller/nodelifecycle, 1.35. Two clocks are never compared: a lease's age counts from when the
-store recorded its last renewal, and no lease is judged before this leader has itself watched for a whole period. Pods of
-an unreachable node are not evicted yet.
+store recorded its last renewal, and no lease is judged before this leader has itself watched for a whole period. Pods
+of an unreachable node are not evicted yet.
 """
 
 from collections.abc import Iterator

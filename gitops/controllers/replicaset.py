@@ -3,6 +3,7 @@
 Source: kubernetes/pkg/controller/replicaset; `ActivePodsWithRanks` says who goes first.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -108,13 +109,15 @@ def failed(view: Reader, key: Key, error: GitwardError, now: datetime) -> Writes
     if owner is None or is_going(owner):
         return NOTHING
     old = _old_status(owner)
+    # The generated name differs in every try; the reason would seem new each time, and be written for ever.
+    reason = re.sub(rf'"{re.escape(key.name)}-[a-z0-9]{{5}}"', f'"{key.name}-*"', str(error))
     conditions = with_condition(
-        old.get("conditions") or (), "ReplicaFailure", True, "FailedCreate", str(error), now
+        old.get("conditions") or (), "ReplicaFailure", True, "FailedCreate", reason, now
     )
     if conditions == old.get("conditions"):
         return Writes(after_seconds=FAILED_AGAIN_SECONDS)
     status: ReplicaSetStatus = {**old, "conditions": conditions}
-    note = EventNote(owner, "Warning", "FailedCreate", f"Error creating: {error}")
+    note = EventNote(owner, "Warning", "FailedCreate", f"Error creating: {reason}")
     return Writes(status=_with_status(owner, status), events=(note,), after_seconds=FAILED_AGAIN_SECONDS)
 
 
