@@ -63,7 +63,7 @@ def failed(view: Reader, key: Key, error: GitwardError, now: datetime) -> Writes
     record = view.get(DECLARED, key)
     if record is None:
         return NOTHING
-    claim = _first(record)
+    claim = first_claim(record)
     if claim["state"] != "declared" and isinstance(error, Forbidden):
         return Writes(delete=(key,))
     return _told(record, record, problem=_line(claim, key, str(error)))
@@ -102,7 +102,7 @@ def _reason_to_wait(view: Reader, target: Key, live: KubeObject | None) -> str |
             f"namespace {target.namespace} is being deleted" if is_going(namespace) and live is None else None
         )
     record = view.get(DECLARED, declared_key(namespace_key))
-    if record and _first(record)["state"] == "declared" and "problem" not in record.get("status", {}):
+    if record and first_claim(record)["state"] == "declared" and "problem" not in record.get("status", {}):
         return ""
     return f"there is no namespace {target.namespace}"
 
@@ -152,7 +152,7 @@ def _told(
     record: Declared, stored: Declared, *, applied: str | None = None, problem: str = "", waiting: str = ""
 ) -> Writes:
     """The record with its new status, if that is new. `applied` None: what was applied last still is."""
-    key, first = key_of(record), _first(record)
+    key, first = key_of(record), first_claim(record)
     reasons = [waiting] if waiting else []
     for claim in record["claims"]:
         if claim is not first and claim["state"] == "declared":
@@ -169,7 +169,7 @@ def _told(
     return NOTHING if told == {"status": {}, **stored} else Writes(status=told)
 
 
-def _first(record: Declared) -> Claim:
+def first_claim(record: Declared) -> Claim:
     """The claim that counts."""
     return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])
 
@@ -200,7 +200,7 @@ def _in_namespace(view: Reader, namespace: KubeObject) -> Iterable[Key]:
 
 def is_applied(record: Declared) -> bool:
     """Whether the live object is what the record's first claim states, as far as its status says."""
-    claim, status = _first(record), record.get("status", {})
+    claim, status = first_claim(record), record.get("status", {})
     return (
         claim["state"] == "declared" and status.get("applied") == claim["commit"] and "problem" not in status
     )

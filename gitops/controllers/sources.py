@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.apply import is_applied
+from gitops.controllers.apply import first_claim, is_applied
 from gitops.kinds.gitward import (
     DECLARED,
     DECLARED_GROUP,
@@ -41,13 +41,13 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
 
 def _is_done(record: Declared, source: str) -> bool:
     """Whether nothing is left to do about the claims of one source."""
-    for place, claim in enumerate(record["claims"]):
-        if claim["source"] == source:
-            if claim["state"] == "withdrawn":
-                return False
-            if claim["state"] == "declared" and place == 0 and not is_applied(record):
-                return False
-    return True
+    ours = [claim for claim in record["claims"] if claim["source"] == source]
+    if not ours:
+        return True
+    if any(claim["state"] == "withdrawn" for claim in ours):
+        return False
+    first = first_claim(record)
+    return first["source"] != source or first["state"] != "declared" or is_applied(record)
 
 
 def _of_record(view: Reader, record: KubeObject) -> Iterable[Key]:
