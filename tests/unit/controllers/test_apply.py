@@ -1,4 +1,4 @@
-"""Declared becomes live: applied in order, drift put back, pruned, handed over; an object that fails stops no other."""
+"""Declared becomes live: applied in order, drift put back; an object that fails stops no other."""
 
 from typing import Any
 
@@ -8,82 +8,15 @@ from gitops.controllers.apply import APPLY, failed, reconcile
 from gitops.kinds import registry
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import CONFIG_MAP, SECRET
-from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
-from gitops.kinds.errors import Forbidden, GitwardError
-from gitops.kinds.gitward import DECLARED, Claim, declared_key
+from gitops.kinds.errors import Forbidden
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import key_of, with_meta
 from gitops.kinds.sensitive import Sensitive
 from gitops.reconcile import NOTHING
 from tests.unit.admission.builders import NOW, World, config_map, deployment, namespace, pod, service
-
-ROUNDS_MAX = 10
-
-
-def claim(
-    obj: Any, commit: str = "c1", state: Any = "declared", source: str = "shop", line: int = 1
-) -> Claim:
-    return {
-        "source": source,
-        "app": source,
-        "commit": commit,
-        "file": f"{source}/web.yaml",
-        "line": line,
-        "state": state,
-        "object": obj,
-    }
-
-
-def record(*claims: Claim, **status: str) -> Any:
-    key = declared_key(key_of(claims[0]["object"]))
-    meta = {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
-    body = {
-        "apiVersion": "declared.gitward.io/v1",
-        "kind": key.kind,
-        "metadata": meta,
-        "claims": list(claims),
-    }
-    return {**body, "status": status} if status else body
-
-
-def declare(world: World, *claims: Claim) -> Key:
-    """As sync does it: the claims change, the status stays."""
-    key = declared_key(key_of(claims[0]["object"]))
-    old: Any = world.view.get(DECLARED, key) or {}
-    world.put(record(*claims, **old.get("status", {})))
-    return key
-
-
-def settle(world: World, *keys: Key) -> int:
-    """Run until nothing is written any more; the rounds that it took."""
-    for rounds in range(ROUNDS_MAX):
-        wrote = False
-        for key in keys:
-            if writes := reconcile(world.view, key, NOW):
-                wrote = True
-                try:
-                    world.carry_out(writes)
-                except GitwardError as error:
-                    told = failed(world.view, key, error, NOW)
-                    wrote = bool(told)
-                    world.carry_out(told)
-        if not wrote:
-            return rounds
-    raise AssertionError(f"not settled after {ROUNDS_MAX} rounds")
-
-
-def status_of(world: World, key: Key) -> Any:
-    found = world.view.get(DECLARED, key)
-    assert found is not None
-    return found.get("status", {})
-
-
-def live(world: World, key: Key) -> Any:
-    group, kind = ("apps", "Deployment") if "apps" in key.kind else ("", key.kind)
-    return world.view.object(Key(group, kind, key.namespace, key.name))
-
+from tests.unit.controllers.declared import claim, declare, live, record, settle, status_of
 
 STATED = {
     "a deployment": deployment(3, env=[{"name": "A", "value": "1"}], ports=[{"containerPort": 80}]),
@@ -303,101 +236,6 @@ def test_an_item_that_is_named_twice_is_a_problem() -> None:
     settle(world, key)
 
     assert 'duplicate entries for key [name="A"]' in status_of(world, key)["problem"]
-
-
-def test_what_is_withdrawn_goes_with_its_record_in_one_transaction() -> None:
-    world = World()
-    key = declare(world, claim(config_map(a="1")))
-    settle(world, key)
-
-    declare(world, claim(config_map(a="1"), state="withdrawn"))
-
-    assert reconcile(world.view, key, NOW).delete == (Key("", "ConfigMap", "shop", "settings"), key)
-
-
-def test_a_withdrawn_pod_stops_first_and_its_record_goes_when_it_is_gone() -> None:
-    world = World()
-    key = declare(world, claim(pod()))
-    settle(world, key)
-    running = live(world, key)
-    world.put({**running, "spec": {**running["spec"], "nodeName": "n1"}})
-
-    declare(world, claim(pod(), state="withdrawn"))
-    settle(world, key)
-    assert live(world, key)["metadata"]["deletionGracePeriodSeconds"] == 30
-    assert world.view.object(key) is not None
-
-    world.remove(Key("", "Pod", "shop", "web"))
-    settle(world, key)
-    assert world.view.object(key) is None
-
-
-def test_a_withdrawn_object_that_git_never_applied_is_left_alone() -> None:
-    world = World()
-    world.create(CONFIG_MAP, config_map(a="0"), manager="kubectl")
-    key = declare(world, claim(config_map(a="1"), state="withdrawn"))
-
-    settle(world, key)
-
-    assert live(world, key)["data"] == {"a": "0"}
-    assert world.view.object(key) is None
-
-
-def test_a_held_object_stays() -> None:
-    world = World()
-    key = declare(world, claim(config_map(a="1")))
-    settle(world, key)
-
-    declare(world, claim(config_map(a="1"), state="held"))
-
-    assert settle(world, key) == 0
-    assert live(world, key) is not None
-
-
-def test_a_namespace_that_must_stay_is_let_go_by_git() -> None:
-    world = World(with_meta(namespace("default"), uid="u"))
-    stated: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
-    key = declare(world, claim(stated))
-    settle(world, key)
-
-    declare(world, claim(stated, state="withdrawn"))
-    settle(world, key)
-
-    assert world.view.object(key) is None
-    assert world.read(NAMESPACE, "", "default")["metadata"].get("deletionTimestamp") is None
-
-
-def test_the_first_of_two_claims_keeps_the_object_and_the_record_names_both_files() -> None:
-    world = World()
-    key = declare(world, claim(config_map(a="1")), claim(config_map(a="2"), source="other", line=9))
-
-    settle(world, key)
-
-    assert live(world, key)["data"] == {"a": "1"}
-    assert status_of(world, key) == {
-        "applied": "c1",
-        "waiting": "other/web.yaml:9: ConfigMap shop/settings: "
-        "already declared at shop/web.yaml:1 of source shop, which keeps it",
-    }
-
-
-@pytest.mark.parametrize("left", ["withdrawn", "held"])
-def test_an_object_is_handed_over_to_the_next_claim(left: Any) -> None:
-    world = World()
-    second = claim(config_map(a="2"), commit="d1", source="other")
-    key = declare(world, claim(config_map(a="1", b="1")), second)
-    settle(world, key)
-    before = live(world, key)["metadata"]["uid"]
-
-    declare(world, claim(config_map(a="1", b="1"), state=left), second)
-    settle(world, key)
-
-    assert live(world, key)["metadata"]["uid"] == before
-    assert live(world, key)["data"] == {"a": "2"}
-    found = world.view.get(DECLARED, key)
-    assert found is not None
-    assert [one["source"] for one in found["claims"]] == ["other"]
-    assert found.get("status") == {"applied": "d1"}
 
 
 def test_a_refusal_by_the_store_is_told_in_the_record() -> None:

@@ -7,7 +7,7 @@ import pytest
 from gitops.controllers.sources import SOURCES, reconcile
 from gitops.kinds.keys import Key
 from tests.unit.admission.builders import NOW, World, config_map
-from tests.unit.controllers.test_apply import claim, record
+from tests.unit.controllers.declared import claim, record
 
 SHOP = Key("gitward.io", "GitSource", "", "shop")
 
