@@ -6,9 +6,9 @@ delays no other pod.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from agent.pods import effects
 from agent.pods.machine import step
@@ -173,9 +173,7 @@ class PodWorker:
             containers=self._states,
             address=self._address,
             node_address=self._means.node.address,
-            volumes_ready=self._volumes_ready
-            if self._pod is not None
-            else self._means.volumes.has(self._uid),
+            volumes_ready=self._means.volumes.has(self._uid) if self._is_ending() else self._volumes_ready,
             trouble=dict(self._trouble),
             verdicts=self._probing.verdicts(),
             withdrawn=self._withdrawn or on_host,
@@ -224,45 +222,33 @@ class PodWorker:
             task.cancel()  # A shorter grace wins.
         if not again and monotonic() - self._ended.get(action, 0.0) < REPEAT_SECONDS:
             return False
-        effect = self._effect(action)
-        if effect is None:
-            return False
-        task = self._means.group.create_task(self._carry_out(action, effect))
+        task = self._means.group.create_task(self._carry_out(action))
         self._busy[place] = (action, task)
         return True
 
-    def _effect(self, action: Action) -> Coroutine[Any, Any, None] | None:
+    async def _do(self, action: Action) -> None:
         means, pod = self._means, self._pod
         match action:
             case Stop():
-                return effects.stop(means, self._last, action, self._address)
+                await effects.stop(means, self._last, action, self._address)
             case Remove():
-                return means.runtime.remove(action.container_id)
+                await means.runtime.remove(action.container_id)
             case Withdraw():
-                return self._withdraw(action.address)
+                await means.network.without(action.address)
+                self._withdrawn = True
             case TearDown():
-                return self._tear_down()
+                await self._tear_down()
             case _ if pod is None:
-                return None
+                return  # Gone from the API since the machine said so.
             case EnsureSandbox():
-                return self._ensure_sandbox(pod)
+                self._address = await effects.ensure_sandbox(means, pod)
             case EnsureVolumes():
-                return self._ensure_volumes(pod)
+                await effects.ensure_volumes(means, pod)
+                self._volumes_ready = True
             case Run():
-                return effects.run(means, pod, action, self._address)
+                await effects.run(means, pod, action, self._address)
             case DeleteFromApi():
-                return means.api.delete(pod)
-
-    async def _ensure_sandbox(self, pod: Pod) -> None:
-        self._address = await effects.ensure_sandbox(self._means, pod)
-
-    async def _ensure_volumes(self, pod: Pod) -> None:
-        await effects.ensure_volumes(self._means, pod)
-        self._volumes_ready = True
-
-    async def _withdraw(self, address: str) -> None:
-        await self._means.network.without(address)
-        self._withdrawn = True
+                await means.api.delete(pod)
 
     async def _tear_down(self) -> None:
         sandbox = next((state.id for state in self._states if state.container == SANDBOX), "")
@@ -270,10 +256,10 @@ class PodWorker:
         self._volumes_ready = False
         self._address = ""
 
-    async def _carry_out(self, action: Action, effect: Coroutine[Any, Any, None]) -> None:
+    async def _carry_out(self, action: Action) -> None:
         subject = _subject(action)
         try:
-            await effect
+            await self._do(action)
         except GitwardError as error:
             self._note(action, subject, error)
         except Exception as error:  # The top of an effect: told as a trouble of this pod alone.
@@ -287,9 +273,7 @@ class PodWorker:
             place = _place(action)
             if place in self._busy and self._busy[place][1] is asyncio.current_task():
                 del self._busy[place]
-            self._ended = {
-                **{one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
-            }
+            self._ended = {one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
             self._ended[action] = self._changed_at = monotonic()
             self.hint()
 

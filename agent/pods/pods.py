@@ -1,0 +1,128 @@
+"""All pods of a node: a worker for each, told of what the API says and of what the engine says.
+
+The engine's events are hints; a full list every few seconds is the truth. What runs here and belongs to no pod of the
+API is ended, but only once the API's list was complete.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Final
+
+from agent.pods.means import Means
+from agent.pods.worker import PodWorker
+from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState
+from gitops.kinds.core.pod import Pod
+from gitops.kinds.errors import GitwardError
+from gitops.kinds.objects import uid
+
+log = logging.getLogger(__name__)
+
+RELIST_SECONDS: Final = 3.0
+EVENTS_PAUSE_SECONDS: Final = 1.0
+
+
+class Pods:
+    """`engine_problem`: why the engine does not answer; '' while it does."""
+
+    def __init__(self, means: Means, left_volumes: Callable[[], Iterable[str]] = lambda: ()) -> None:
+        """`left_volumes`: uids of pods that have volumes here."""
+        self._means, self._left_volumes = means, left_volumes
+        self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
+        self._complete = False
+        self.engine_problem = ""
+
+    def apply(self, pod: Pod) -> None:
+        """A pod of this node as the API has it now."""
+        self._worker(uid(pod)).update(pod)
+
+    def gone(self, pod_uid: str) -> None:
+        """The API has no such pod any more."""
+        if pod_uid in self._workers:
+            self._workers[pod_uid][0].update(None)
+
+    def complete(self, uids: Iterable[str]) -> None:
+        """The API has exactly these pods for this node: all others are to be ended."""
+        self._complete = True
+        known = set(uids)
+        for pod_uid in [one for one in self._workers if one not in known]:
+            self.gone(pod_uid)
+        for pod_uid in set(self._left_volumes()) - known:
+            self._worker(pod_uid)
+
+    def content_changed(self, pod_uid: str) -> None:
+        if pod_uid in self._workers:
+            self._workers[pod_uid][0].content_changed()
+
+    def find(self, namespace: str, name: str, pod_uid: str = "") -> PodWorker | None:
+        """The worker of a pod by its name (and uid, if one is given)."""
+        for one, (worker, _) in self._workers.items():
+            meta = worker.pod["metadata"] if worker.pod is not None else None
+            if (
+                meta
+                and (meta.get("namespace"), meta.get("name")) == (namespace, name)
+                and pod_uid in ("", one)
+            ):
+                return worker
+        return None
+
+    def pods(self) -> tuple[Pod, ...]:
+        return tuple(worker.pod for worker, _ in self._workers.values() if worker.pod is not None)
+
+    async def adopt(self) -> None:
+        """Before the first pod is applied: the addresses that are in use. Raises Unavailable."""
+        for state in await self._means.runtime.states():
+            if state.container == SANDBOX and (address := state.labels.get(LABEL_ADDRESS)):
+                self._means.addresses.known(state.pod_uid, address)
+
+    async def run(self) -> None:
+        """For ever; cancelled, it leaves running what runs."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._relist())
+
+    def _worker(self, pod_uid: str) -> PodWorker:
+        if pod_uid not in self._workers:
+            worker = PodWorker(self._means, pod_uid)
+            task = self._means.group.create_task(self._look_after(worker, pod_uid))
+            self._workers[pod_uid] = (worker, task)
+        return self._workers[pod_uid][0]
+
+    async def _look_after(self, worker: PodWorker, pod_uid: str) -> None:
+        await worker.run()
+        del self._workers[pod_uid]
+
+    async def _relist(self) -> None:
+        while True:
+            asked_at = monotonic()
+            try:
+                states = await self._means.runtime.states()
+            except GitwardError as error:
+                if not self.engine_problem:
+                    log.warning("engine does not answer", extra={"fields": {"error": str(error)}})
+                self.engine_problem = str(error)
+            else:
+                self.engine_problem = ""
+                self._spread(states, asked_at)
+            await self._means.sleep(RELIST_SECONDS)
+
+    def _spread(self, states: Iterable[ContainerState], asked_at: float) -> None:
+        by_pod: dict[str, list[ContainerState]] = {}
+        for state in states:
+            by_pod.setdefault(state.pod_uid, []).append(state)
+        for pod_uid, (worker, _) in self._workers.items():
+            worker.observe(by_pod.get(pod_uid, ()), asked_at)
+        if self._complete:
+            for pod_uid in by_pod.keys() - self._workers.keys():
+                self._worker(pod_uid)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for event in self._means.runtime.events():
+                    if event.pod_uid in self._workers:
+                        self._workers[event.pod_uid][0].hint()
+            except GitwardError as error:
+                log.debug("engine's events ended", extra={"fields": {"error": str(error)}})
+            await self._means.sleep(EVENTS_PAUSE_SECONDS)
