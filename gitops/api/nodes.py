@@ -55,7 +55,7 @@ def may(view: Reader, node: str, verb: str, target: Target, fields: FieldRequire
 
 
 def _own(node: str, verb: str, target: Target) -> bool:
-    """A create has no name in its URL: the handler checks the body's by asking again with it."""
+    """A create has no name in its URL: its handler asks again with the name in the body."""
     return (verb == "create" and target.name in ("", node)) or (
         verb in ("get", *_WRITE) and target.name == node
     )

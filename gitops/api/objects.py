@@ -31,10 +31,13 @@ LEASE_PATIENCE_MS: Final = 250  # Heartbeats of many nodes share one fsync.
 
 async def create(request: web.Request, target: Target) -> web.StreamResponse:
     """POST to a collection: 201 and the stored object; 409 if it exists."""
+    view, user = request.app[STORE].view(), request[USER]
+    authorize(view, user, "create", target)
     body = await object_of(request, target)
-    name = body["metadata"].get("name", "")
-    request[TARGET] = target = target._replace(name=name)
-    authorize(request.app[STORE].view(), request[USER], "create", target)
+    meta = body["metadata"]
+    request[TARGET] = target = target._replace(name=meta.get("name", ""))
+    # Now that the name is known. One that is still to be made is never a node's own.
+    authorize(view, user, "create", target._replace(name=target.name or f"{meta.get('generateName', '')}*"))
     now, mint, manager = request.app[CLOCK](), request.app[MINT], _manager(request)
 
     def build(reader: Reader) -> Txn:

@@ -29,6 +29,7 @@ from gitops.api.pages import PAGES, Pages
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
+from gitops.kinds.errors import NotFound
 from gitops.store.contract import Store
 
 SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
@@ -111,6 +112,8 @@ async def _resources(request: web.Request) -> web.StreamResponse:
         return await sync(request, target)
     if target.subresource == "log" and request.method == "GET":
         return await log(request, target)
+    if request.method == "GET" and target.subresource not in ("", "status"):
+        raise NotFound("the server could not find the requested resource")
     match request.method, bool(target.name):
         case ("GET", _) if request.query.get("watch", "") in _TRUE:
             return await watches.watch(request, target)

@@ -97,8 +97,6 @@ def status_of(error: GitwardError, target: Target | None = None) -> dict[str, An
     if isinstance(error, TooLarge):
         details["causes"] = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
         details["retryAfterSeconds"] = 1
-    if error.reason == "ServiceUnavailable":
-        details["retryAfterSeconds"] = 1
     status = failure(error.code, error.reason, str(error), details)
     if isinstance(error, ContinueExpired):
         status["metadata"] = {"continue": error.next_token}

@@ -19,6 +19,8 @@ _UNKNOWN: Final = "the server could not find the requested resource"
 def target_of(request: web.Request) -> Target:
     """What `/api/v1/…` or `/apis/<group>/<version>/…` names. Raises NotFound for an unknown resource.
 
+    A subresource may be one that Kubernetes has and we do not answer: a write is then refused for what it is.
+
     Each segment is decoded by itself, so that an encoded slash cannot make two of one.
     """
     parts = [unquote(part) for part in request.rel_url.raw_path.strip("/").split("/")]
@@ -32,7 +34,7 @@ def target_of(request: web.Request) -> Target:
     for part in (namespace, name):
         if part and not _NAME.fullmatch(part):
             raise BadRequest(f"{part!r} is not a name")
-    if subresource and subresource not in {known.name for known in subresources_of(kind)}:
+    if subresource and subresource not in (*kind.subresources, *(one.name for one in subresources_of(kind))):
         raise NotFound(_UNKNOWN)
     return Target(kind, namespace, name, subresource)
 

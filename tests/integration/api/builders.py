@@ -2,7 +2,7 @@
 
 from typing import Any
 
-Json = dict[str, Any]
+Json = Any  # A JSON object.
 
 
 def a_node(name: str) -> Json:
@@ -97,3 +97,8 @@ def a_secret(name: str, value_base64: str) -> Json:
         "type": "Opaque",
         "data": {"key": value_base64},
     }
+
+
+def but(obj: Json, **changes: Json) -> Json:
+    """The same object with some of its fields replaced."""
+    return {**obj, **changes}

@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
@@ -27,8 +28,9 @@ from gitops.api import (
 )
 from gitops.kinds import registry
 from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.gitward import declared_key
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, group_of, key_of
+from gitops.kinds.objects import KubeObject, ObjectMeta, group_of, key_of, with_meta
 from gitops.store.contract import Delete, Put, Txn
 from gitops.store.memory import MemoryStore
 from tests.tools.kubectl import kubectl
@@ -74,18 +76,30 @@ class Served:
     def create(self, *objects: object) -> None:
         """Through admission, as the master's controllers would; a status may be given along."""
         for obj in objects:
-            self.run(self._create(cast(KubeObject, obj)))
+            self.run(self.created(obj))
 
     def update(self, obj: object, subresource: str | None = None) -> None:
         """Replace an object or its status, as a controller would."""
         self.run(self._update(cast(KubeObject, obj), subresource))
 
     def remove(self, kind: Kind[Any], namespace: str, name: str) -> None:
-        self.run(self._commit(Txn((Delete(kind.key(namespace, name)),), "test", "test")))
+        self.run(self.removed(kind, namespace, name))
 
     def found(self, kind: Kind[Any], namespace: str, name: str) -> Any:  # Any object.
         """As the store has it, None if it is gone."""
         return self.store.view().object(kind.key(namespace, name))
+
+    def declare(self, obj: object, claim: Mapping[str, object]) -> None:
+        """Record that a source states an object."""
+        key = declared_key(key_of(cast(KubeObject, obj)))
+        meta: ObjectMeta = {"name": key.name, "namespace": key.namespace}
+        record = {
+            "apiVersion": f"{key.group}/v1",
+            "kind": key.kind,
+            "metadata": meta,
+            "claims": [{**claim, "object": obj}],
+        }
+        self.run(self._commit(Txn((Put(cast(KubeObject, record)),), "test", "test")))
 
     def config_of(self, node: str = "") -> Path:
         """A kubeconfig for the operator, or for a node."""
@@ -107,12 +121,22 @@ class Served:
         assert (done.returncode != 0) == fails, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
         return done.stderr if fails else done.stdout
 
+    def wait_for_watch(self) -> None:
+        """Until a client's watch is open: what changes from now on reaches it as a change."""
+        wanted = 'apiserver_longrunning_requests{resource="watched",verb="WATCH"} 1.0'
+        end = monotonic() + ANSWER_SECONDS
+        while wanted not in self.kubectl("get", "--raw", "/metrics"):
+            assert monotonic() < end
+
     def command(self, *arguments: str, node: str = "") -> list[str]:
         """kubectl with its own cache, so that no run sees another's."""
         own = (f"--kubeconfig={self.config_of(node)}", f"--cache-dir={self.folder / 'cache'}")
         return [str(kubectl()), *own, *arguments]
 
-    async def _create(self, obj: KubeObject) -> None:
+    # The same for code that runs on the server's loop.
+
+    async def created(self, given: object) -> None:
+        obj = cast(KubeObject, given)
         kind = registry.find(group_of(obj["apiVersion"]), obj["kind"])
         assert kind is not None
         status = cast(dict[str, Any], obj).get("status")
@@ -120,6 +144,15 @@ class Served:
         if status is not None:
             made = {**made, "status": status}
         await self._commit(Txn((Put(made),), "test", "test"))
+
+    async def removed(self, kind: Kind[Any], namespace: str, name: str) -> None:
+        await self._commit(Txn((Delete(kind.key(namespace, name)),), "test", "test"))
+
+    async def changed(self, kind: Kind[Any], namespace: str, name: str, *, times: int = 1) -> None:
+        """Write an object again and again; many times: past what the store remembers."""
+        for number in range(times):
+            obj = with_meta(self.found(kind, namespace, name), annotations={"number": str(number)})
+            await self._commit(Txn((Put(obj),), "test", "test"))
 
     async def _update(self, obj: KubeObject, subresource: str | None) -> None:
         kind = registry.find(group_of(obj["apiVersion"]), obj["kind"])

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.integration.api.builders import a_deployment, a_node, a_pod, a_secret, a_service
+from tests.integration.api.builders import Json, a_deployment, a_node, a_pod, a_secret, a_service
 from tests.integration.api.served import Served
 
 
@@ -96,7 +96,7 @@ def test_sorting_is_done_by_the_client_on_whole_objects(api: Served) -> None:
 
 
 def test_describe_tells_of_pods_deployments_services_and_nodes(api: Served) -> None:
-    event = {
+    event: Json = {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": "web-1.1", "namespace": "default"},
@@ -110,7 +110,7 @@ def test_describe_tells_of_pods_deployments_services_and_nodes(api: Served) -> N
     }
     api.create(a_node("n1"), a_pod("web-1", node="n1", ready=True), a_deployment("web"), a_service("web"))
     pod = json.loads(api.kubectl("get", "pod", "web-1", "-o", "json"))
-    api.create({**event, "involvedObject": {**event["involvedObject"], "uid": pod["metadata"]["uid"]}})  # type: ignore[dict-item]
+    api.create({**event, "involvedObject": {**event["involvedObject"], "uid": pod["metadata"]["uid"]}})
 
     told = api.kubectl("describe", "pod", "web-1")
 
