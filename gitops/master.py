@@ -50,7 +50,7 @@ from gitops.scheduler import SCHEDULER
 from gitops.store.contract import ABSENT, Put, Revision, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.sync.syncer import Syncer, SyncSettings
-from gitops.sync.zygote import Zygote
+from gitops.sync.zygote import Parser
 from gitops.version import KUBERNETES_VERSION
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Master:
 
 
 @asynccontextmanager
-async def running(settings: MasterSettings, zygote: Zygote) -> AsyncIterator[Master]:
+async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Master]:
     """A master that serves, until the block is left.
 
     Raises: Unavailable (disk, port, another master on the data directory) and what the store says of a wrong key.
@@ -122,7 +122,7 @@ async def running(settings: MasterSettings, zygote: Zygote) -> AsyncIterator[Mas
         )
         stack.push_async_callback(store.close)
         authority = load_or_make_authority(settings.data_dir / "pki", now=clock.now())
-        syncer = Syncer(store, settings.data_dir, zygote, settings.sync, clock=clock.now, mint=mint)
+        syncer = Syncer(store, settings.data_dir, parser, settings.sync, clock=clock.now, epoch=store.epoch)
         stack.push_async_callback(syncer.close)
         master = Master(settings, store, authority, syncer)
         await _create_missing(store, settings, clock, mint)
