@@ -10,10 +10,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from ipaddress import IPv4Network
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 import waitress
@@ -134,7 +134,7 @@ def _webhooks(settings: UpSettings, master: Master) -> Iterator[None]:
         server.close()
 
 
-def _agents(settings: UpSettings, master: Master) -> Iterator[object]:
+def _agents(settings: UpSettings, master: Master) -> Iterator[Coroutine[Any, Any, None]]:
     """One coroutine for each node that this process is to run."""
     if settings.node == "docker":
         name = settings.node_name or socket.gethostname().lower()

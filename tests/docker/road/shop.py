@@ -79,7 +79,7 @@ class Shop:
         """The ids of the running containers of an app, sandboxes included, as the engine knows them."""
         uids = {uid(pod) for pod in self.pods(app)}
         return {
-            container.id for container in self.engine.containers.list()
+            str(container.id) for container in self.engine.containers.list()
             if container.labels.get("io.gitward.pod-uid") in uids
         }  # fmt: skip
 
@@ -93,7 +93,8 @@ class Shop:
         found = self.engine.containers.list(filters={"label": labels})
         code, output = found[0].exec_run(list(command))
         assert code == 0, output
-        return str(output.decode().strip())
+        assert isinstance(output, bytes)
+        return output.decode().strip()
 
 
 def by_address(host: str, path: str = "/version", *, port: int = 80, timeout: float = 10.0) -> str:
