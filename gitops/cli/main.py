@@ -4,8 +4,9 @@ Exit codes: 0 done, 1 failed, 64 wrong usage. An error is one line on stderr.
 """
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -48,7 +49,7 @@ Kubeconfig = Annotated[
         "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
     ),
 ]
-Output = Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")]
+Output = Annotated[str, typer.Option("--output", "-o", envvar=_env("OUTPUT"), help="table, json or yaml.")]
 
 
 @app.callback()
@@ -60,7 +61,23 @@ def configure(
     ] = None,
 ) -> None:
     """Flags that a file states are defaults: an environment variable or a flag wins over them."""
-    context.default_map = settings.defaults_of(config, str(context.invoked_subcommand))
+    commands = getattr(context.command, "commands", {})
+    stated = settings.stated_in(config, frozenset(_flags_of(commands)))
+    context.default_map = _default_map(commands, stated)
+
+
+def _flags_of(commands: Mapping[str, Any]) -> Iterator[str]:
+    for command in commands.values():
+        yield from (param.name for param in command.params if param.param_type_name == "option")
+        yield from _flags_of(getattr(command, "commands", {}))
+
+
+def _default_map(commands: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's flags for every command; a command takes those that it has."""
+    return {
+        name: {**stated, **_default_map(getattr(command, "commands", {}), stated)}
+        for name, command in commands.items()
+    }
 
 
 @app.command()
@@ -121,7 +138,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             path=path,
             source_name=source_name,
             interval_seconds=settings.seconds_of("--interval", interval),
-            data_dir=settings.data_dir_of(data_dir, node=node),
+            data_dir=settings.data_dir_of(data_dir),
             age_key_file=age_key_file,
             listen=listen,
             webhook_listen=webhook_listen,
@@ -159,9 +176,10 @@ def status(kubeconfig: Kubeconfig = None, data_dir: DataDir = None, output: Outp
 def sync(
     source: Annotated[str, typer.Argument(help="[default: every source]")] = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Until the commit is live and healthy, or failed.")
+        bool,
+        typer.Option("--wait", envvar=_env("WAIT"), help="Until the commit is live and healthy, or failed."),
     ] = False,
-    timeout: Annotated[str, typer.Option(help="How long to wait.")] = "5m",
+    timeout: Annotated[str, typer.Option(envvar=_env("TIMEOUT"), help="How long to wait.")] = "5m",
     kubeconfig: Kubeconfig = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -179,7 +197,9 @@ def sync(
 @app.command()
 def check(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", envvar=_env("STRICT"), help="Warnings are errors.")
+    ] = False,
 ) -> None:
     """Check manifests without a master: what would be refused, and what is not acted on yet."""
     from gitops.cli.check import run_check
@@ -196,11 +216,16 @@ def kubeconfig(kubeconfig: Kubeconfig = None, data_dir: DataDir = None) -> None:
 @app.command()
 def rollback(  # One parameter a flag.
     commit: Annotated[str, typer.Argument(help="The commit to undo. [default: the live one]")] = "",
-    to: Annotated[str, typer.Option("--to", help="Make the tree equal to this commit's instead.")] = "",
+    to: Annotated[
+        str, typer.Option("--to", envvar=_env("TO"), help="Make the tree equal to this commit's instead.")
+    ] = "",
     push: Annotated[
-        bool, typer.Option("--push", help="Push the new commit with your git credentials.")
+        bool,
+        typer.Option("--push", envvar=_env("PUSH"), help="Push the new commit with your git credentials."),
     ] = False,
-    source: Annotated[str, typer.Option("--source", help="Which source. [default: the only one]")] = "",
+    source: Annotated[
+        str, typer.Option("--source", envvar=_env("SOURCE"), help="Which source. [default: the only one]")
+    ] = "",
     kubeconfig: Kubeconfig = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -221,7 +246,9 @@ def keygen() -> None:
 @secret.command()
 def encrypt(
     file: Annotated[Path, typer.Argument(help="A YAML file of Secrets or ConfigMaps.")],
-    age: Annotated[list[str], typer.Option("--age", help="A recipient, age1…; may be repeated.")],
+    age: Annotated[
+        list[str], typer.Option("--age", envvar=_env("AGE"), help="A recipient, age1…; may be repeated.")
+    ],
 ) -> None:
     """Print FILE with the values of `data` and `stringData` encrypted (SOPS)."""
     from gitops.cli.secret import run_encrypt
@@ -232,7 +259,9 @@ def encrypt(
 @secret.command()
 def decrypt(
     file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
-    age_key_file: Annotated[Path | None, typer.Option(envvar=_env("AGE_KEY_FILE"))] = None,
+    age_key_file: Annotated[
+        Path | None, typer.Option(envvar=_env("AGE_KEY_FILE"), help="[default: SOPS_AGE_KEY_FILE, D/age.key]")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print FILE in clear text."""
@@ -243,8 +272,8 @@ def decrypt(
 
 @bench.command("deploy")
 def bench_deploy(
-    pods: Annotated[int, typer.Option(help="How many pods one commit brings.")] = 30,
-    runs: Annotated[int, typer.Option(help="Pairs of runs; the median counts.")] = 3,
+    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods one commit brings.")] = 30,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
 ) -> None:
     """From a webhook to N Ready pods, against the same containers by the raw Docker API in the same run."""
     from gitops.cli.bench.deploy import run_bench

@@ -7,6 +7,7 @@ use with `--push`. The user's own git configuration and credentials are used.
 import asyncio
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -59,16 +60,36 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         undone = commit or live
         if not undone:
             raise NotFound("no commit is live yet: nothing to roll back")
-        # A merge is undone against its first parent: the branch as it was before.
-        parents = _git(clone, "rev-list", "--parents", "-n", "1", "--end-of-options", undone).split()[1:]
-        mainline = ("--mainline", "1") if len(parents) > 1 else ()
-        _git(clone, "revert", "--no-edit", *mainline, undone)
+        _undo(clone, undone)
     typer.echo(_git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD"), nl=False)
     if push:
         _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         typer.echo(f"pushed to {branch}")
     else:
         typer.echo(f"committed on {branch}; `git push` makes it so")
+
+
+def _undo(clone: Path, commit: str) -> None:
+    try:
+        parents = _git(clone, "rev-list", "--parents", "-n", "1", "--end-of-options", commit).split()[1:]
+    except GitFailed as error:
+        raise NotFound(
+            f"{clone}: commit {commit} is not here: `git pull` first, or look at `git log`"
+        ) from error
+    # A merge is undone against its first parent: the branch as it was before.
+    mainline = ("--mainline", "1") if len(parents) > 1 else ()
+    try:
+        _git(clone, "revert", "--no-edit", *mainline, commit)
+    except GitFailed as error:
+        files = _git(clone, "diff", "--name-only", "--diff-filter=U").split("\n")
+        with suppress(GitFailed):
+            _git(clone, "revert", "--abort")
+        if conflicts := ", ".join(name for name in files if name):
+            raise GitFailed(
+                f"{commit[:7]} cannot be undone alone: later commits changed the same lines of {conflicts}; "
+                "nothing was changed; see --to COMMIT"
+            ) from error
+        raise
 
 
 def _make_equal(clone: Path, commit: str) -> None:

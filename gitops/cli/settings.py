@@ -6,6 +6,8 @@ A flag wins over its environment variable, that over the file, that over the def
 import ipaddress
 import os
 import re
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -102,13 +104,11 @@ def seconds_of(flag: str, text: str) -> float:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
-def data_dir_of(given: Path | None, *, node: str = "docker") -> Path:
+def data_dir_of(given: Path | None) -> Path:
     """The data directory: the flag's, else /var/lib/gitward; without root `$XDG_STATE_HOME/gitward`."""
     if given is not None:
         return given.absolute()
-    if os.geteuid() == 0 and not node.startswith("simulated"):
-        return DATA_DIR
-    if os.geteuid() == 0 and (DATA_DIR / KUBECONFIG_NAME).exists():
+    if os.geteuid() == 0:
         return DATA_DIR
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local/state") / "gitward"
@@ -138,15 +138,31 @@ def age_key_file_of(given: Path | None, data_dir: Path) -> Path | None:
     return standard if standard.exists() else None
 
 
-def defaults_of(config: Path | None, command: str) -> dict[str, Any]:
-    """The default map from `gitward.yaml`: flags by their long names, for every command that has them."""
+def stated_in(config: Path | None, known: frozenset[str]) -> dict[str, Any]:
+    """The flags that a `gitward.yaml` states, by their long names with underscores. Raises WrongUsage.
+
+    Without `config`, the file of this folder is taken, but never one that lies in a git work tree: what a repository
+    holds may be anybody's, and must not decide where we connect or whose key is read.
+    """
     path = config or CONFIG_FILE
     if config is None and not path.exists():
         return {}
+    if config is None and _in_work_tree(Path.cwd()):
+        print(f"{path}: lies in a git work tree, so it is not read; name it by --config", file=sys.stderr)
+        return {}
     try:
         stated = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise WrongUsage(f"{path}: {error}") from error
     if not isinstance(stated, dict):
         raise WrongUsage(f"{path}: found {type(stated).__name__}, wanted flags as keys (`repo: https://…`)")
-    return {command: {str(key).replace("-", "_"): value for key, value in stated.items()}}
+    flags = {str(name).replace("-", "_"): value for name, value in stated.items()}
+    if unknown := sorted(flags.keys() - known):
+        close = get_close_matches(unknown[0], sorted(known), n=1)
+        advice = f", did you mean {close[0].replace('_', '-')}?" if close else ""
+        raise WrongUsage(f"{path}: {unknown[0].replace('_', '-')} is no flag of any command{advice}")
+    return flags
+
+
+def _in_work_tree(folder: Path) -> bool:
+    return any((above / ".git").exists() for above in (folder, *folder.parents))
