@@ -12,7 +12,7 @@ from gitops.sync.ignore import Ignore
 from gitops.sync.render.parse import Failure
 from gitops.sync.secrets.reader import open_objects
 from gitops.sync.source import BLOB, Entry, Mirror
-from gitops.sync.zygote import Zygote, unpacked
+from gitops.sync.zygote import Parser, unpacked
 
 CACHE_BYTES_MAX: Final = 32 << 20  # 10,000 manifests take 10 MB.
 BATCH_BYTES_MAX: Final = 32 << 20  # Of texts that are in memory at once.
@@ -23,8 +23,8 @@ MANIFEST_MARK: Final = b"apiVersion"
 class Gatherer:
     """Reads and checks commits; remembers what blobs hold, so that a commit costs what it changes."""
 
-    def __init__(self, zygote: Zygote) -> None:
-        self._zygote = zygote
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
         self._cache: OrderedDict[str, tuple[bytes, bool]] = (
             OrderedDict()
         )  # Blob id -> answer, looks like a manifest.
@@ -40,7 +40,7 @@ class Gatherer:
         compiled = compile_files(
             self._files(mirror, selection),
             lambda documents, sealed: open_objects(documents, sealed, identities),
-            _Lines(mirror, self._zygote, selection),
+            _Lines(mirror, self._parser, selection),
         )
         warnings = (*selection.warnings, *compiled.warnings)
         return Compiled(compiled.objects, compiled.problems, warnings, compiled.ignored_files)
@@ -77,7 +77,7 @@ class Gatherer:
             for entry, (_, content) in zip(batch, mirror.blobs([e.id for e in batch]), strict=True)
         ]
         answers = (
-            self._zygote.parse([(entry.path, content) for entry, content in contents]) if contents else []
+            self._parser.parse([(entry.path, content) for entry, content in contents]) if contents else []
         )
         for (entry, content), answer in zip(contents, answers, strict=True):
             if isinstance(answer, Failure):  # Time and memory: may be better next time.
@@ -101,8 +101,8 @@ class Gatherer:
 class _Lines:
     """Lines of fields by a second reading in the parser's child."""
 
-    def __init__(self, mirror: Mirror, zygote: Zygote, selection: Selection) -> None:
-        self._mirror, self._zygote = mirror, zygote
+    def __init__(self, mirror: Mirror, parser: Parser, selection: Selection) -> None:
+        self._mirror, self._parser = mirror, parser
         self._ids = {entry.path: entry.id for entry in selection.files}
         self._found: dict[tuple[str, int], Mapping[str, int]] = {}
 
@@ -110,5 +110,5 @@ class _Lines:
         asked = (self._ids[file], index)
         if asked not in self._found and len(self._found) < LINE_LOOKUPS_MAX:
             ((_, content),) = self._mirror.blobs([asked[0]])
-            self._found[asked] = self._zygote.lines_of(content, index)
+            self._found[asked] = self._parser.lines_of(content, index)
         return self._found.get(asked, {})

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from gitops.sync.gather import Gatherer
 from gitops.sync.git import Access
 from gitops.sync.secrets.keys import read_identities
 from gitops.sync.source import Mirror, Source
-from gitops.sync.zygote import Zygote
+from gitops.sync.zygote import Parser
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,16 @@ KEY_FILE: Final = "age.key"
 
 @dataclass(frozen=True, slots=True)
 class SyncSettings:
-    """What the operator decided. `age_key_file`: what the flag or SOPS_AGE_KEY_FILE names; None: age.key in the data
-    directory, if it is there. Read at every look, so a new key needs no restart."""
+    """What the operator decided. The files are read at every look, so a new key needs no restart.
 
-    access: Access = field(default_factory=Access)
+    `age_key_file` None: age.key in the data directory, if it is there. The others None: what the user's own ssh
+    configuration and git's credential helpers say.
+    """
+
     age_key_file: Path | None = None
+    ssh_key_file: Path | None = None
+    known_hosts: Path | None = None
+    git_credentials_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Syncer:
         self,
         store: Store,
         data_dir: Path,
-        zygote: Zygote,
+        parser: Parser,
         settings: SyncSettings,
         *,
         clock: Callable[[], datetime],
@@ -75,7 +80,7 @@ class Syncer:
     ) -> None:
         """`tell` gets each problem once, as a line that begins with `file:line:` where there is one."""
         self._store, self._data_dir, self._settings = store, data_dir, settings
-        self._zygote, self._gatherer = zygote, Gatherer(zygote)
+        self._gatherer = Gatherer(parser)
         self._clock, self._epoch, self._tell = clock, epoch, tell
         self._loop = asyncio.get_running_loop()
         self._turns: dict[str, _Turns] = {}
@@ -200,7 +205,10 @@ class Syncer:
         if mirror is None or mirror.source != source:
             if mirror is not None:
                 mirror.close()
-            mirror = Mirror(self._data_dir / "sources", source, self._settings.access)
+            access = Access(
+                self._settings.ssh_key_file, self._settings.known_hosts, self._settings.git_credentials_file
+            )
+            mirror = Mirror(self._data_dir / "sources", source, access)
             self._mirrors[source.name] = mirror
         return mirror
 

@@ -3,6 +3,7 @@
 The zygote is a fresh process with a clean environment, so nothing of the master's memory is in it: `render/child.py`.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from gitops.kinds.errors import Unavailable
 from gitops.sync.render.parse import Failure, Parsed, of_json
 from gitops.sync.render.wire import Closed, receive_frame, send_frame
 
+log = logging.getLogger(__name__)
+
 START_SECONDS_MAX: Final = 30.0
 FILE_SECONDS_MAX: Final = 10.0  # The densest 3 MB take 3 s on a busy machine.
 ANSWER_BYTES_MAX: Final = 64 << 20
@@ -29,7 +32,7 @@ CHILD_FILES_MAX: Final = (
 DEATHS_MAX: Final = 20  # Of children in one look; each costs FILE_SECONDS_MAX at most.
 
 
-class Zygote:
+class Parser:
     """The zygote and its children. Calls block, for a thread; any number at once."""
 
     def __init__(self, empty_root: Path) -> None:
@@ -136,6 +139,7 @@ class Zygote:
             self._end()
             raise Unavailable("the parser's process does not start") from error
         self._control, self.isolation = ours, hello.decode()
+        log.info("parser started", extra={"fields": {"pid": self._process.pid, "isolation": self.isolation}})
 
     def _end(self) -> None:
         if self._control is not None:

@@ -70,7 +70,10 @@ def open_data_key(metadata: dict[str, Any], identities: Sequence[Sensitive]) -> 
             continue
         if len(data_key) == DATA_KEY_BYTES:
             return bytes(data_key)
-    have = f"{len(keys)} keys here, none of which matches" if keys else "there is no age key here"
+    have = (
+        ("there is no age key here", "1 key here, which does not match")[len(keys)] if len(keys) < 2 else ""
+    )
+    have = have or f"{len(keys)} keys here, none of which matches"
     raise NoMatchingKey(f"cannot decrypt: {have}; the file's recipients are {', '.join(recipients)}")
 
 
