@@ -69,6 +69,10 @@ class Helper:
     def pid(self) -> int:
         return self._pid
 
+    def is_running(self) -> bool:
+        record = read_record(self.spec.record_file)
+        return record is not None and is_alive(record)
+
     async def ensure(self) -> bool:
         """Running, of our version and answering when it returns. True: it was started, not taken over."""
         record = read_record(self.spec.record_file)

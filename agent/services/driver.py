@@ -33,6 +33,10 @@ class ServicesDriver:
         )
         self._thread = ThreadPoolExecutor(1, "iptables")
 
+    async def take_over(self) -> bool:
+        """Whether an earlier agent's rules stand here: they serve until the first table replaces them in one step."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._take_over)
+
     async def apply(self, table: ServiceTable) -> None:
         """The rules are `table`'s when this returns. Raises Unavailable with iptables' words."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._apply, table)
@@ -49,6 +53,9 @@ class ServicesDriver:
     async def close(self) -> None:
         """The rules stay."""
         await asyncio.to_thread(self._thread.shutdown)
+
+    def _take_over(self) -> bool:
+        return iptables.has_all_jumps(self._settings, self._save())
 
     def _apply(self, table: ServiceTable) -> None:
         rules = iptables.render(table, self._settings)

@@ -177,6 +177,11 @@ def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str]) 
     return "".join(blocks)
 
 
+def has_all_jumps(settings: RuleSettings, saved: Mapping[str, str]) -> bool:
+    there = {table: _our_jumps(content.splitlines()) for table, content in saved.items()}
+    return all(f"{jump.chain} {jump.rule}" in there[jump.table] for jump in jumps(settings))
+
+
 def restore_nothing(saved: Mapping[str, str]) -> str:
     """Text that removes all that is ours from the tables that are as `saved`. Empty if there is nothing."""
     blocks = []

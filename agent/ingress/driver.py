@@ -1,0 +1,221 @@
+"""Brings HAProxy to a plan: endpoints by its run-time socket, everything else by a checked file and a lossless reload.
+
+The file is written on every change, so that a proxy that died starts with the truth. What cannot be loaded is found
+before it replaces what runs.
+"""
+
+import asyncio
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from agent.helpers import Helper, HelperSpec
+from agent.ingress import certificates, haproxy
+from agent.ingress.haproxy import Certificate, ProxySettings, Rendered
+from agent.ingress.routes import Plan, TlsUse, Trouble
+from agent.ingress.runtime import HaproxySocket
+from agent.ingress.slots import Slots, assign, commands
+from agent.volumes.mounts import mount_tmpfs
+from gitops.kinds.core.config import Secret
+from gitops.kinds.errors import Invalid, Unavailable
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = (
+    "haproxy"  # Its own version does not matter: a reload runs the program that is installed now.
+)
+CHECK_SECONDS_MAX: Final = 30
+RELOAD_SECONDS_MAX: Final = 15.0
+POLL_SECONDS: Final = 0.02
+CERTIFICATES_BYTES_MAX: Final = 32 << 20
+NOBODY: Final = 65_534
+DEFAULT_CERTIFICATE: Final = "default.pem"  # No secret's file is called so: those have an underscore.
+
+Secrets = Mapping[tuple[str, str], Secret]
+
+
+@dataclass(frozen=True, slots=True)
+class IngressSettings:
+    """`http`, `https`: ADDRESS:PORT. `directory`: files and certificates; `run_dir`: socket and pid."""
+
+    http: str
+    https: str
+    directory: Path
+    run_dir: Path
+
+
+class IngressDriver:
+    """`applied`: the plan that the proxy follows; None before the first. `troubles`: what users must know."""
+
+    def __init__(self, settings: IngressSettings) -> None:
+        self.applied: Plan | None = None
+        self.troubles: tuple[Trouble, ...] = ()
+        user_id, group_id = _unprivileged()
+        self._settings = ProxySettings(settings.http, settings.https, settings.directory, user_id, group_id)
+        socket_file = settings.run_dir / "haproxy.sock"
+        self._socket = HaproxySocket(socket_file)
+        command = ("haproxy", "-W", "-S", f"{socket_file},mode,600", "-f", str(self._settings.config_file))
+        self.helper = Helper(HelperSpec("haproxy", command, settings.run_dir, VERSION), self._hello)
+
+    async def start(self) -> bool:
+        """Take over the proxy of an earlier agent, or start it from its last file. False: there is none yet."""
+        if not self._settings.config_file.exists():
+            return False
+        try:
+            await self.helper.ensure()
+        except (
+            Unavailable
+        ) as error:  # Its file names what is gone, as after a reboot: the first plan writes it anew.
+            log.info("the proxy waits for its first plan", extra={"fields": {"error": str(error)}})
+        return self.helper.is_running()
+
+    async def apply(self, plan: Plan, secrets: Secrets) -> None:
+        """The proxy follows `plan` when this returns. Raises Unavailable; then it still follows the last one."""
+        await asyncio.to_thread(self._prepare)
+        running, now = await self._running()
+        slots = {each.name: assign(now.get(each.name, ()), each.endpoints) for each in plan.backends}
+        usable, troubles = await asyncio.to_thread(self._write_certificates, plan.tls, secrets)
+        rendered = haproxy.render(plan, slots, usable, self._settings)
+        if rendered.structure == running:
+            await asyncio.to_thread(self._write_config, rendered)
+            await self._socket.to_all(commands(now, slots))
+        else:
+            await asyncio.to_thread(self._check_and_write, rendered)
+            await self._load(rendered.structure, is_running=running != "")
+            await asyncio.to_thread(self._tidy, rendered.structure, usable)
+        self.applied, self.troubles = plan, (*plan.troubles, *troubles)
+
+    async def open_flows(self, pod_ip: str) -> int:
+        """Requests that the proxy has open at this pod. 0 where no proxy runs. Raises Unavailable."""
+        return await self._socket.open_flows(pod_ip) if self.helper.is_running() else 0
+
+    async def _hello(self) -> str:
+        await self._socket.structure()
+        return VERSION
+
+    async def _running(self) -> tuple[str, dict[str, Slots]]:
+        """What the proxy itself says, so that nothing has to be remembered. ('', {}): none runs."""
+        if not self.helper.is_running():
+            return "", {}
+        try:
+            return await self._socket.structure(), await self._socket.slots()
+        except Unavailable:
+            return "", {}
+
+    async def _load(self, structure: str, *, is_running: bool) -> None:
+        if is_running:
+            with suppress(Unavailable):  # The master answers by starting itself anew.
+                await self._socket.ask("reload")
+        else:
+            await self.helper.ensure()
+        try:
+            async with asyncio.timeout(RELOAD_SECONDS_MAX):
+                while (await self._running())[0] != structure:
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(
+                "HAProxy did not load its new configuration; the old one still works"
+            ) from error
+
+    def _prepare(self) -> None:
+        folder = self._settings.certificates
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.path.ismount(folder):
+            mount_tmpfs(folder, size_bytes=CERTIFICATES_BYTES_MAX, mode=0o700, executable=False)
+        default = folder / DEFAULT_CERTIFICATE
+        if not default.exists():
+            _write(default, certificates.default_pem(datetime.now(UTC)).reveal())
+
+    def _write_certificates(
+        self, uses: Iterable[TlsUse], secrets: Secrets
+    ) -> tuple[tuple[Certificate, ...], tuple[Trouble, ...]]:
+        """The usable ones, each in a file that is named by its content; what is wrong with the others."""
+        usable, troubles = [Certificate(DEFAULT_CERTIFICATE, ())], []
+        for use in uses:
+            namespace, name = use.secret
+            try:
+                if (secret := secrets.get(use.secret)) is None:
+                    raise Invalid("does not exist")
+                pem = certificates.pem_of(secret).reveal()
+                path = self._settings.certificates / f"{namespace}_{name}_{sha256(pem).hexdigest()[:16]}.pem"
+                if not path.exists():
+                    _write(path, pem)
+                    self._check_certificate(path)
+            except Invalid as error:
+                troubles.append(Trouble(use.ingress, f"spec.tls: Secret {namespace}/{name}: {error}"))
+            else:
+                usable.append(Certificate(path.name, use.hosts))
+        return tuple(usable), tuple(troubles)
+
+    def _check_certificate(self, path: Path) -> None:
+        """Whether HAProxy takes it too: OpenSSL refuses keys that are too short. Raises Invalid, and removes it."""
+        draft = self._settings.directory / "certificate.cfg"
+        text = f"defaults\n    timeout client 1s\nfrontend check\n    mode http\n    bind 127.0.0.1:1 ssl crt {path}\n"
+        _write(draft, text.encode())
+        if self._haproxy_says(draft):
+            path.unlink()
+            raise Invalid("HAProxy does not take this certificate or key")
+
+    def _check_and_write(self, rendered: Rendered) -> None:
+        folder = self._settings.directory / rendered.structure
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for name, text in rendered.files.items():
+            _write(folder / name, text.encode())
+        draft = self._settings.config_file.with_suffix(".new")
+        _write(draft, rendered.config.encode())
+        if problem := self._haproxy_says(draft):
+            raise Unavailable(f"HAProxy refuses the configuration that was made for it: {problem}")
+        draft.replace(self._settings.config_file)
+
+    def _write_config(self, rendered: Rendered) -> None:
+        _write(self._settings.config_file, rendered.config.encode())
+
+    def _haproxy_says(self, config: Path) -> str:
+        """'' if it would load this file."""
+        command = ("haproxy", "-c", "-f", str(config))
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=CHECK_SECONDS_MAX, check=False
+            )
+        except FileNotFoundError as error:
+            raise Unavailable("haproxy is not installed on this node: no ingress") from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"{' '.join(command)}: {error}") from error
+        return "" if done.returncode == 0 else (done.stderr.strip()[-1000:] or "it does not say why")
+
+    def _tidy(self, structure: str, usable: Iterable[Certificate]) -> None:
+        """Remove what no configuration names any more; old workers have read theirs."""
+        for folder in self._settings.directory.iterdir():
+            if folder.is_dir() and folder != self._settings.certificates and folder.name != structure:
+                shutil.rmtree(folder)
+        wanted = {each.file for each in usable}
+        for path in self._settings.certificates.glob("*.pem"):
+            if path.name not in wanted:
+                path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and for nobody else's eyes."""
+    draft = path.with_name(path.name + ".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
+
+
+def _unprivileged() -> tuple[int, int]:
+    """Whom the workers run as: they parse what strangers send."""
+    try:
+        user = pwd.getpwnam("haproxy")
+    except KeyError:
+        return NOBODY, NOBODY
+    return user.pw_uid, user.pw_gid

@@ -1,0 +1,252 @@
+"""`NodeNetwork`: links, services, DNS and ingress of one node behind one door.
+
+`sync` hands over what the API says; a loop of our own brings everything to the newest state, again and again until it
+succeeds. A part that fails holds up no other. `close` leaves it all at work: running pods need it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent import dns, ingress, services
+from agent.dns.driver import DnsDriver, DnsSettings
+from agent.dns.table import DnsTable
+from agent.dns.upstream import of_host
+from agent.ingress import IngressDriver, IngressSettings, Trouble
+from agent.network import Network, NetworkSettings
+from agent.services import RuleSettings, ServicesDriver, ServiceTable
+from agent.services.table import Slices, by_service
+from gitops.kinds.core.config import Secret
+from gitops.kinds.core.service import Service
+from gitops.kinds.discovery import EndpointSlice
+from gitops.kinds.errors import GitwardError, Unavailable
+from gitops.kinds.networking import Ingress
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS: Final = 3.0  # How soon flushed rules are put back.
+RETRY_SECONDS: Final = 2.0
+WITHOUT_SECONDS_MAX: Final = 2.0
+FLOWS_POLL_SECONDS: Final = 0.1
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeNetworkSettings:
+    """`run_dir` is short (a socket's path has 107 bytes) and gone after a reboot; `ingress_…` are ADDRESS:PORT."""
+
+    network: NetworkSettings
+    run_dir: Path
+    ingress_http: str
+    ingress_https: str
+    resolv_conf: Path = RESOLV_CONF
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """What the API says now. `secrets`: at least those that an ingress names."""
+
+    services: tuple[Service, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+
+
+class NodeNetwork:
+    def __init__(self, settings: NodeNetworkSettings) -> None:
+        network = settings.network
+        self._settings = settings
+        self._network = Network(network)
+        self._services = ServicesDriver(
+            RuleSettings(
+                network.pod_cidr,
+                network.cluster_pod_cidr,
+                network.service_cidr,
+                network.gateway,
+                network.dns_address,
+            )
+        )
+        self._dns = DnsDriver(
+            DnsSettings(network.dns_address, network.state_dir / "dns.json", settings.run_dir)
+        )
+        self._ingress = IngressDriver(
+            IngressSettings(
+                settings.ingress_http, settings.ingress_https, network.state_dir / "ingress", settings.run_dir
+            )
+        )
+        self._state = ClusterState()
+        self._asked = self._done = 0  # Numbers of states handed over, and brought about.
+        self._wake, self._moved = asyncio.Event(), asyncio.Condition()
+        self._proxy_runs = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._problems: dict[str, str] = {}
+
+    @property
+    def dns_address(self) -> str:
+        return self._settings.network.dns_address
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong with Ingress objects, as of the last plan that was applied."""
+        return self._ingress.troubles
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What this node cannot do now: part -> why."""
+        return self._problems
+
+    async def setup(self) -> None:
+        """Bridge, guards and DNS are there when it returns. Raises Invalid or Unavailable: no pod can run then."""
+        await self._network.setup()
+        # The guards stand before the first pod does; what an earlier agent left stays until the first state is known.
+        if not await self._services.take_over():
+            await self._services.apply(ServiceTable())
+        await self._dns.start(self._dns_table((), {}))
+        if await self._ingress.start():
+            self._proxy_runs.set()
+        for work in (self._keep_applying, self._keep_rules, self._dns.helper.keep, self._keep_proxy):
+            self._tasks.append(asyncio.create_task(work(), name=f"network {work.__name__}"))
+
+    async def sync(self, state: ClusterState) -> None:
+        """Returns when this state, or a newer one, was tried once. What failed is in `problems` and is tried again."""
+        self._state = state
+        self._asked += 1
+        mine = self._asked
+        self._wake.set()
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._done >= mine)
+
+    def pick_address(self, used: Iterable[str]) -> str:
+        """A free pod address of this node. Raises Unavailable if there is none."""
+        return self._network.pick_address(used)
+
+    async def attach(self, pid: int, address: str, uid: str) -> None:
+        """Wire the network namespace of `pid`. Repeatable; raises Unavailable."""
+        await self._network.attach(pid, address, uid)
+
+    async def detach(self, uid: str) -> None:
+        await self._network.detach(uid)
+
+    async def attached(self) -> dict[str, str]:
+        """Pod uid -> address."""
+        return await self._network.attached()
+
+    async def without(self, pod_ip: str, timeout_seconds: float = WITHOUT_SECONDS_MAX) -> bool:
+        """Wait until this node's proxies send nothing new to the pod and no open flow to it remains.
+
+        True: so it is. False: the time is over. A pod that is the last of its service counts as out: nobody else could
+        take what comes.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                async with self._moved:
+                    await self._moved.wait_for(lambda: not self._offers(pod_ip))
+                while await self._has_flows(pod_ip):
+                    await asyncio.sleep(FLOWS_POLL_SECONDS)
+        except TimeoutError:
+            log.debug("a pod still had flows", extra={"fields": {"address": pod_ip}})
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop watching. Links, rules, DNS and proxy stay at work."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._services.close()
+
+    def _offers(self, pod_ip: str) -> bool:
+        """Before the first state it is not known what an earlier agent's rules and proxy offer: assume so."""
+        table, plan = self._services.applied, self._ingress.applied
+        services_offer = table.offers(pod_ip) if table is not None else True
+        ingress_offers = plan.offers(pod_ip) if plan is not None else self._proxy_runs.is_set()
+        return services_offer or ingress_offers
+
+    async def _has_flows(self, pod_ip: str) -> bool:
+        try:
+            counts = await asyncio.gather(self._services.open_flows(pod_ip), self._ingress.open_flows(pod_ip))
+        except Unavailable as error:
+            log.warning("open flows are not known", extra={"fields": {"error": str(error)}})
+            return True
+        return sum(counts) > 0
+
+    def _dns_table(self, of: Iterable[Service], slices: Slices) -> DnsTable:
+        network = self._settings.network
+        return dns.build(
+            of,
+            slices,
+            pod_cidr=network.cluster_pod_cidr,
+            service_cidr=network.service_cidr,
+            upstreams=of_host(self._settings.resolv_conf, except_for=(network.dns_address,)),
+        )
+
+    async def _keep_applying(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            mine = self._asked
+            whole = await self._apply(self._state)
+            async with self._moved:
+                self._done = mine
+                self._moved.notify_all()
+            if not whole:
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _apply(self, state: ClusterState) -> bool:
+        """Whether every part took it."""
+        network, slices = self._settings.network, by_service(state.slices)
+        table = services.build(
+            state.services,
+            slices,
+            node=network.node,
+            service_cidr=network.service_cidr,
+            reserved=frozenset({network.dns_address}),
+        )
+        plan = ingress.plan(state.ingresses, state.services, slices)
+        secrets = {
+            (each["metadata"].get("namespace", ""), each["metadata"].get("name", "")): each
+            for each in state.secrets
+        }
+        results = await asyncio.gather(
+            self._try("services", lambda: self._services.apply(table)),
+            self._try("dns", lambda: self._dns.apply(self._dns_table(state.services, slices))),
+            self._try("ingress", lambda: self._ingress.apply(plan, secrets)),
+        )
+        if self._ingress.applied is not None:
+            self._proxy_runs.set()
+        return all(results)
+
+    async def _try(self, part: str, work: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await work()
+        except GitwardError as error:
+            if self._problems.get(part) != str(error):
+                log.error(
+                    "a part of the node's network fails",
+                    extra={"fields": {"part": part, "error": str(error)}},
+                )
+            self._problems[part] = str(error)
+            return False
+        except Exception as error:  # The top of a loop: one part's bug must not stop the others.
+            log.exception(
+                "a part of the node's network failed unexpectedly", extra={"fields": {"part": part}}
+            )
+            self._problems[part] = repr(error)
+            return False
+        self._problems.pop(part, None)
+        return True
+
+    async def _keep_rules(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self._try("network", self._network.setup)
+            await self._try("rules", self._services.check)
+
+    async def _keep_proxy(self) -> None:
+        await self._proxy_runs.wait()
+        await self._ingress.helper.keep()
