@@ -3,7 +3,6 @@
 Source: kubernetes/pkg/api/v1/resource (PodRequests) and pkg/scheduler/framework/types.go, 1.35.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,17 +51,17 @@ class NodeState:
 
 def node_state(view: Reader, node: Node) -> NodeState:
     """Counted from the pods that the view shows on it; those at their end take nothing any more."""
-    used: Counter[str] = Counter()
-    scored: Counter[str] = Counter()
-    owners: Counter[str] = Counter()
+    used: dict[str, int] = {PODS: 0}
+    scored: dict[str, int] = {}
+    owners: dict[str, int] = {}
     for pod in view.on_node(POD, node["metadata"].get("name", "")):
         if is_terminal(pod):
             continue
-        used.update(requests_of(pod))
+        _add(used, requests_of(pod))
         used[PODS] += 1
-        scored.update(scored_requests_of(pod))
+        _add(scored, scored_requests_of(pod))
         if owner := controller_of(pod):
-            owners[owner["uid"]] += 1
+            owners[owner["uid"]] = owners.get(owner["uid"], 0) + 1
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     amounts = {name: amount_of(name, text) for name, text in allocatable.items()}
     return NodeState(node, amounts, used, scored, owners, _taints(node))
@@ -79,19 +78,27 @@ def scored_requests_of(pod: Pod) -> Amounts:
 
 
 def _pod_amounts(pod: Pod, amounts: Callable[[Container], Amounts]) -> Amounts:
-    together: Counter[str] = Counter()
-    for container in pod["spec"]["containers"]:
-        together.update(amounts(container))
-    sidecars: Counter[str] = Counter()
+    containers, starting = pod["spec"]["containers"], pod["spec"].get("initContainers")
+    if len(containers) == 1 and not starting:
+        return amounts(containers[0])
+    together: dict[str, int] = {}
+    for container in containers:
+        _add(together, amounts(container))
+    sidecars: dict[str, int] = {}
     peak: dict[str, int] = {}
-    for container in pod["spec"].get("initContainers") or ():
-        beside = Counter(sidecars)
-        beside.update(amounts(container))
+    for container in starting or ():
+        beside = dict(sidecars)
+        _add(beside, amounts(container))
         if is_sidecar(container):
             sidecars = beside
         peak = _larger(peak, beside)
-    together.update(sidecars)
+    _add(together, sidecars)
     return _larger(peak, together)
+
+
+def _add(total: dict[str, int], amounts: Amounts) -> None:
+    for name, amount in amounts.items():
+        total[name] = total.get(name, 0) + amount
 
 
 def _requests(container: Container) -> Amounts:

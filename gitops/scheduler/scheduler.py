@@ -86,10 +86,11 @@ def _waiting(view: Reader) -> Iterator[Key]:
 
 def _of_pod(view: Reader, obj: KubeObject) -> Iterator[Key]:
     """A pod that waits; and all that wait, when one has left its node."""
-    pod = cast(Pod, obj)
-    if _is_waiting(pod):
-        yield key_of(pod)
-    elif pod["spec"].get("nodeName") and (is_terminal(pod) or view.get(POD, key_of(pod)) is None):
+    key = key_of(obj)
+    pod = view.get(POD, key)
+    if pod is not None and _is_waiting(pod):
+        yield key
+    elif cast(Pod, obj)["spec"].get("nodeName") and (pod is None or is_terminal(pod)):
         yield from _waiting(view)
 
 
