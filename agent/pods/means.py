@@ -29,7 +29,7 @@ class PodNetwork(Protocol):
 
     async def detach(self, uid: str) -> None: ...
 
-    async def without(self, pod_ip: str) -> None:
+    async def without(self, pod_ip: str) -> object:
         """Returns once this node's proxies send nothing new there and open flows have ended, or after a short bound."""
         ...
 

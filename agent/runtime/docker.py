@@ -4,7 +4,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -154,7 +154,7 @@ class DockerRuntime:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         found = await self._ask(lambda: self._api.inspect_container(container_id))
         async for chunk in self._stream.logs(
             container_id,
@@ -166,7 +166,7 @@ class DockerRuntime:
         ):
             yield chunk
 
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         async for event in self._stream.events(self._cluster):
             yield event
 

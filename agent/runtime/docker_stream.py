@@ -4,7 +4,7 @@ The rest goes through Docker's SDK (`docker.py`), which blocks. Source: Docker E
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -53,7 +53,7 @@ class DockerStream:
         except NotFound:
             return
 
-    async def events(self, cluster: str) -> AsyncIterator[RuntimeEvent]:
+    async def events(self, cluster: str) -> AsyncGenerator[RuntimeEvent, None]:
         """Deaths and removals of our containers, until the engine goes: then Unavailable."""
         wanted = {"type": ["container"], "event": EVENT_ACTIONS, "label": [f"{LABEL_CLUSTER}={cluster}"]}
         async with self._ask("GET", "/events", {"filters": orjson.dumps(wanted).decode()}) as answer:
@@ -71,7 +71,7 @@ class DockerStream:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         query = {"stdout": "1", "stderr": "1", "follow": str(int(follow)), "timestamps": str(int(timestamps))}
         query["tail"] = "all" if tail_lines is None else str(tail_lines)
         if since is not None:
@@ -130,7 +130,7 @@ def _error(status: int, body: bytes, host: str) -> GitwardError:
     return Invalid(message) if status in (400, 409) else Unavailable(f"Docker at {host}: {message}")
 
 
-async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncIterator[bytes]:
+async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncGenerator[bytes, None]:
     try:
         async for line in answer.content:
             yield line
@@ -138,7 +138,7 @@ async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncIterator[byt
         raise Unavailable(f"Docker at {host}: an event longer than {LINE_MAX_BYTES} bytes") from error
 
 
-async def _frames(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _frames(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """stdout and stderr without the headers between them: one byte stream, three zeros, four bytes of length."""
     while True:
         try:

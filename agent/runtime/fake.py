@@ -6,7 +6,7 @@ prober's. With a journal what runs survives the process, as an engine's containe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -223,14 +223,14 @@ class FakeRuntime:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         self._answer()
         self._find(container_id)
         lines = self.output.get(container_id, b"").splitlines(keepends=True)
         for line in lines if tail_lines is None else lines[len(lines) - min(tail_lines, len(lines)) :]:
             yield line
 
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         self._answer()
         queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
         self._events.append(queue)

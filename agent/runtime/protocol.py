@@ -5,7 +5,7 @@ exception of its library. What runs is matched by pod UID and container name, re
 no state of its own that matters.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -209,11 +209,11 @@ class Runtime(Protocol):
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """stdout and stderr in order, in chunks of any size."""
         ...
 
-    def events(self) -> AsyncIterator[RuntimeEvent]:
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         """Ends with Unavailable when the engine goes; deaths meanwhile are never replayed: reconnect, then list."""
         ...
 

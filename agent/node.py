@@ -1,0 +1,321 @@
+"""The composition root of the agent: engine, network, volumes, probes and the API, joined into one node.
+
+`python -m agent.node --config FILE` is the process that `gitward up` starts: it dies with its parent, and whatever ends
+it leaves the pods running.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+import uvloop
+
+from agent.cluster import Cluster, follow_one
+from agent.logs import log_handler
+from agent.network import NetworkSettings
+from agent.pods.means import Addresses, Means, NodeFacts
+from agent.pods.names import Names
+from agent.pods.pods import Pods
+from agent.pods.sources import Sources
+from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
+from agent.proxies import NodeNetwork, NodeNetworkSettings
+from agent.registration import NodeFacts as RegisteredNode
+from agent.registration import Registration
+from agent.reports import ApiReports
+from agent.runtime.docker import DockerRuntime
+from agent.runtime.fake import READY_AFTER, FakeRuntime
+from agent.runtime.protocol import Runtime
+from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
+from agent.simulated import SimulatedNetwork, SimulatedVolumes
+from agent.volumes.volumes import PodVolumes
+from gitops.client import Client, follow, serve_reverse
+from gitops.kinds.core.pod import POD
+from gitops.kinds.errors import GitwardError, Invalid, Unavailable
+from gitops.kinds.objects import uid
+
+__all__ = ["NodeSettings", "down_containers", "run_node", "write_config"]
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 2.0
+PR_SET_PDEATHSIG: Final = 1
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run_node(settings: NodeSettings, client: Client) -> None:
+    """The node, until cancelled; what runs on it is left running. Waits for whatever is not there yet."""
+    async with AsyncExitStack() as stack:
+        runtime = await _runtime(settings)
+        stack.push_async_callback(runtime.close)
+        await _Node(settings, client, runtime, stack).run()
+
+
+async def _runtime(settings: NodeSettings) -> Runtime:
+    if settings.simulated:
+        settings.journal.parent.mkdir(parents=True, exist_ok=True)
+        return FakeRuntime(_now, journal=settings.journal)
+    told = ""
+    while True:
+        try:
+            return await DockerRuntime.connect(settings.docker_host, cluster=settings.cluster)
+        except Unavailable as error:
+            if str(error) != told:
+                log.error("no engine yet: %s", error)
+            told = str(error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+class _Node:
+    def __init__(
+        self, settings: NodeSettings, client: Client, runtime: Runtime, stack: AsyncExitStack
+    ) -> None:
+        self._settings, self._client, self._runtime, self._stack = settings, client, runtime, stack
+        self._problem = "the agent is starting"
+        self._pods: Pods | None = None
+        self._network: NodeNetwork | SimulatedNetwork | None = None
+
+    async def run(self) -> None:
+        settings, client = self._settings, self._client
+        facts = await _facts(settings, self._runtime)
+        registration = Registration(client, facts, self._why_not_ready, clock=_now)
+        reports = ApiReports(client, settings.name, _now, lambda: token_hex(8))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(registration.run())
+            group.create_task(reports.run())
+            network = await self._ready_network(await registration.pod_cidr())
+            cluster = Cluster(client, network.sync)
+            group.create_task(cluster.run(group))
+            await cluster.listed()
+            pods = await self._make_pods(group, network, facts, reports, cluster)
+            group.create_task(pods.run())
+            group.create_task(self._follow_pods(pods))
+            handlers = {"logs": log_handler(self._runtime, lambda: self._pods)}
+            group.create_task(serve_reverse(client, settings.name, handlers))
+            self._problem = ""
+            log.info("node runs", extra={"fields": {"node": settings.name}})
+
+    def _why_not_ready(self) -> str:
+        problems = self._network.problems if self._network is not None else {}
+        engine = self._pods.engine_problem if self._pods is not None else ""
+        return self._problem or engine or "; ".join(f"{part}: {why}" for part, why in problems.items())
+
+    async def _ready_network(self, pod_cidr: str) -> NodeNetwork | SimulatedNetwork:
+        """Tried until it is there: a range or port that is taken may be given back."""
+        settings = self._settings
+        network = (
+            SimulatedNetwork(pod_cidr)
+            if settings.simulated
+            else NodeNetwork(_network_settings(settings, pod_cidr))
+        )
+        told = ""
+        while True:
+            try:
+                await network.setup()
+            except (Invalid, Unavailable) as error:
+                self._problem = f"network: {error}"
+                if told != str(error):
+                    log.error("no pod network yet: %s", error)
+                told = str(error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._stack.push_async_callback(network.close)
+                self._network = network
+                return network
+
+    async def _make_pods(
+        self,
+        group: asyncio.TaskGroup,
+        network: NodeNetwork | SimulatedNetwork,
+        facts: RegisteredNode,
+        reports: ApiReports,
+        cluster: Cluster,
+    ) -> Pods:
+        settings = self._settings
+        volumes = SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir)
+        sources = Sources(
+            lambda kind, namespace, name: follow_one(self._client, kind, namespace, name),
+            lambda pod_uid: pods.content_changed(pod_uid),
+        )
+        means = Means(
+            runtime=self._runtime,
+            network=network,
+            volumes=volumes,
+            sources=sources,
+            addresses=Addresses(network),
+            checks=self._checks(),
+            api=reports,
+            node=NodeFacts(
+                settings.name,
+                facts.address,
+                facts.allocatable,
+                facts.engine.memory_bytes,
+                Names(CLUSTER_DOMAIN, network.dns_address, _host_resolv_conf()),
+            ),
+            services=cluster.services,
+            clock=_now,
+            group=group,
+            simulated=settings.simulated,
+        )
+        left = await volumes.uids()
+        pods = self._pods = Pods(means, lambda: left)
+        while True:
+            try:
+                await pods.adopt()
+            except Unavailable as error:
+                log.warning("what runs here is not known yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return pods
+
+    def _checks(self) -> Checks:
+        if self._settings.simulated:
+            return SimulatedChecks(_now, READY_AFTER)
+        checks = NetworkChecks(self._runtime)
+        self._stack.push_async_callback(checks.close)
+        return checks
+
+    async def _follow_pods(self, pods: Pods) -> None:
+        here: set[str] = set()
+        events = follow(self._client, POD, field_selector=f"spec.nodeName={self._settings.name}")
+        async with aclosing(events):
+            async for event in events:
+                if event.object is None:
+                    pods.complete(here)
+                elif event.type == "DELETED":
+                    here.discard(uid(event.object))
+                    pods.gone(uid(event.object))
+                else:
+                    here.add(uid(event.object))
+                    pods.apply(event.object)
+
+
+def _network_settings(settings: NodeSettings, pod_cidr: str) -> NodeNetworkSettings:
+    network = NetworkSettings(
+        cluster=settings.cluster,
+        node=settings.name,
+        pod_cidr=pod_cidr,
+        cluster_pod_cidr=settings.pod_cidr,
+        service_cidr=settings.service_cidr,
+        state_dir=settings.network_dir,
+    )
+    return NodeNetworkSettings(network, settings.run_dir, settings.ingress_http, settings.ingress_https)
+
+
+async def _facts(settings: NodeSettings, runtime: Runtime) -> RegisteredNode:
+    disk = os.statvfs(settings.data_dir)
+    return RegisteredNode(
+        name=settings.name,
+        engine=await runtime.info(),
+        address="" if settings.simulated else _own_address(),
+        disk_bytes=disk.f_blocks * disk.f_frsize,
+        machine_id=_text(Path("/etc/machine-id")),
+        boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
+    )
+
+
+def _own_address() -> str:
+    """Where packets to elsewhere come from; loopback on a host without a default route. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _host_resolv_conf() -> str:
+    try:
+        return RESOLV_CONF.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+async def down_containers(settings: NodeSettings) -> list[str]:
+    """Removes every container of the cluster and every volume; the lines say what was done. For `gitward down`.
+
+    Raises Unavailable if the engine does not answer: its containers are then still there.
+    """
+    done: list[str] = []
+    runtime = await DockerRuntime.connect(settings.docker_host, cluster=settings.cluster)
+    try:
+        states = await runtime.states()
+        await asyncio.gather(*(runtime.remove(state.id) for state in states))
+        done += [
+            f"removed container {one.container} of pod {one.pod_namespace}/{one.pod_name}" for one in states
+        ]
+    finally:
+        await runtime.close()
+    volumes = PodVolumes(settings.volumes_dir)
+    for pod_uid in sorted(await volumes.uids()):
+        await volumes.remove(pod_uid)
+        done.append(f"removed the volumes of pod {pod_uid}")
+    return done
+
+
+def main() -> None:
+    """The agent's process."""
+    parser = argparse.ArgumentParser(prog="python -m agent.node", description="Gitward's node agent.")
+    parser.add_argument("--config", type=Path, required=True, help="written by `gitward up`")
+    config: Path = parser.parse_args().config
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        return  # It died before it could be told apart.
+    _configure_logs()
+    try:
+        settings, credentials = read_config(config)
+        uvloop.run(_until_stopped(settings, Client(credentials, user_agent="gitward-agent")))
+    except GitwardError as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+async def _until_stopped(settings: NodeSettings, client: Client) -> None:
+    async with client:
+        node = asyncio.create_task(run_node(settings, client))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, node.cancel)
+        try:
+            await node
+        except asyncio.CancelledError:
+            log.info("agent stops: pods run on")
+
+
+class _Lines(logging.Formatter):
+    """One line for each record: the message, then its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        return super().format(record) + (f" {json.dumps(fields, default=str)}" if fields else "")
+
+
+def _configure_logs() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=os.environ.get("GITWARD_LOG_LEVEL", "INFO").upper(), handlers=[handler])
+
+
+if __name__ == "__main__":
+    main()

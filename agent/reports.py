@@ -1,0 +1,122 @@
+"""What the pods' workers tell the API: statuses, the last delete, and events with repeats counted."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, cast
+
+from gitops.client import Client
+from gitops.kinds.core.event import EVENT, Event
+from gitops.kinds.core.pod import POD, Pod, PodStatus
+from gitops.kinds.errors import Conflict, GitwardError, NotFound
+from gitops.kinds.objects import timestamp, uid
+
+log = logging.getLogger(__name__)
+
+QUEUE_EVENTS_MAX: Final = (
+    1_000  # Beyond it events are dropped, and the log says so: they are for people, not for us.
+)
+REMEMBERED_MAX: Final = 4_096
+MESSAGE_MAX_CHARACTERS: Final = 1_024
+
+
+class _Said(NamedTuple):
+    pod: Pod
+    type: str
+    reason: str
+    message: str
+    container: str
+
+
+class ApiReports:
+    """A `PodApi` over the client."""
+
+    def __init__(
+        self, client: Client, node: str, clock: Callable[[], datetime], suffix: Callable[[], str]
+    ) -> None:
+        """`suffix`: makes the name of an event its own."""
+        self._client, self._node, self._clock, self._suffix = client, node, clock, suffix
+        self._queue: asyncio.Queue[_Said] = asyncio.Queue(QUEUE_EVENTS_MAX)
+        self._known: dict[tuple[str, ...], Event] = {}
+
+    async def report(self, pod: Pod, status: PodStatus) -> Pod:
+        return await self._client.update_status(POD, cast(Pod, {**pod, "status": status}))
+
+    async def delete(self, pod: Pod) -> None:
+        meta = pod["metadata"]
+        try:
+            await self._client.delete(
+                POD, meta.get("namespace", ""), meta.get("name", ""), grace_seconds=0, uid=uid(pod)
+            )
+        except (NotFound, Conflict):
+            return  # Gone, or another pod bears its name: the watch says the rest.
+
+    def event(
+        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+    ) -> None:
+        try:
+            self._queue.put_nowait(_Said(pod, kind, reason, message[:MESSAGE_MAX_CHARACTERS], container))
+        except asyncio.QueueFull:
+            log.warning("event dropped", extra={"fields": {"reason": reason, "message": message}})
+
+    async def run(self) -> None:
+        """Writes events, one at a time, for ever."""
+        while True:
+            said = await self._queue.get()
+            try:
+                await self._write(said)
+            except GitwardError as error:
+                log.debug("event not taken", extra={"fields": {"reason": said.reason, "error": str(error)}})
+
+    async def _write(self, said: _Said) -> None:
+        key = (uid(said.pod), said.type, said.reason, said.message, said.container)
+        known, now = self._known.get(key), timestamp(self._clock())
+        if known is not None:
+            count = known.get("count", 1) + 1
+            meta = known["metadata"]
+            try:
+                self._known[key] = await self._client.patch(
+                    EVENT,
+                    meta.get("namespace", ""),
+                    meta.get("name", ""),
+                    {"count": count, "lastTimestamp": now},
+                )
+            except NotFound:
+                del self._known[key]
+            else:
+                return
+        if len(self._known) >= REMEMBERED_MAX:
+            self._known.clear()
+        self._known[key] = await self._client.create(EVENT, self._event(said, now))
+
+    def _event(self, said: _Said, now: str) -> Event:
+        meta = said.pod["metadata"]
+        about = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": meta.get("namespace", ""),
+            "name": meta.get("name", ""),
+            "uid": uid(said.pod),
+        }
+        if said.container:
+            about["fieldPath"] = f"spec.containers{{{said.container}}}"
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{meta.get('name', '')}.{self._suffix()}",
+                "namespace": meta.get("namespace", ""),
+            },
+            "involvedObject": about,
+            "reason": said.reason,
+            "message": said.message,
+            "type": said.type,
+            "source": {"component": "kubelet", "host": self._node},
+            "reportingComponent": "kubelet",
+            "reportingInstance": self._node,
+            "count": 1,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+        }
+        return cast(Event, event)
