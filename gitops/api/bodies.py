@@ -3,7 +3,7 @@
 A body may have no Content-Type and no apiVersion or kind: official clients send such. Source: Kubernetes API concepts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
@@ -14,6 +14,7 @@ from gitops.api.reads import whole_number
 from gitops.kinds.errors import BadRequest
 from gitops.kinds.objects import KubeObject
 
+DEPTH_MAX: Final = 100  # The deepest official object has about forty levels; what walks it is recursive.
 _JSON: Final = ("", "application/json", "application/octet-stream", "*/*")
 _MERGE_PATCHES: Final = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 
@@ -85,4 +86,20 @@ async def _json(request: web.Request, types: tuple[str, ...]) -> dict[str, Any]:
         raise BadRequest(f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadRequest("the body is not a JSON object")
+    if _is_deep(found):
+        raise BadRequest(f"the body is nested deeper than {DEPTH_MAX} levels")
     return found
+
+
+def _is_deep(value: object) -> bool:
+    """Level by level, since going down into it is what must not happen."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [below for node in level for below in _below(node) if isinstance(below, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _below(node: object) -> Iterable[object]:
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()

@@ -62,3 +62,4 @@ VERSION: Final = web.AppKey("version", str)
 USER: Final = web.RequestKey("user", User)
 TARGET: Final = web.RequestKey("target", Target)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+STREAMING: Final = web.RequestKey("streaming", bool)  # Set once an answer that goes on has begun.

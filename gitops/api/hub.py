@@ -158,6 +158,9 @@ class AgentHub:
         log.info("agent connected", extra={"fields": {"node": node}})
         try:
             await connection.run()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("agent sent an odd frame", extra={"fields": {"node": node, "error": repr(error)}})
+            await socket.close(code=aiohttp.WSCloseCode.PROTOCOL_ERROR)
         finally:
             if self._connections.get(node) is connection:
                 del self._connections[node]

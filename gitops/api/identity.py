@@ -5,9 +5,9 @@ from typing import Final
 
 from aiohttp import web
 
-from gitops.api.context import REQUEST_ID, USER, User
+from gitops.api.context import MINT, REQUEST_ID, USER, User
 from gitops.api.status import Handler
-from gitops.kinds.errors import Unauthorized
+from gitops.kinds.errors import Forbidden, Unauthorized
 
 AUTHENTICATED: Final = "system:authenticated"
 OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/"})
@@ -19,9 +19,11 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     user = user_of(request)
     if user is None and request.path not in OPEN_PATHS:
         raise Unauthorized("Unauthorized")
+    if any(name.startswith("Impersonate-") for name in request.headers):
+        raise Forbidden("impersonation is not supported")  # Ignoring it would answer for someone else.
     if user is not None:
         request[USER] = user
-    request[REQUEST_ID] = request.headers.get("Audit-Id", "") or f"{id(request):x}"
+    request[REQUEST_ID] = request.app[MINT].uid()
     return await handler(request)
 
 

@@ -1,5 +1,6 @@
 """GET …/pods/x/log: text that the pod's node streams to us. Source: Kubernetes API reference, "Pod: read log"."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from gitops.api.authorize import authorize
-from gitops.api.context import CLOCK, STORE, USER, Target
+from gitops.api.context import CLOCK, STORE, STREAMING, USER, Target
 from gitops.api.hub import HUB
 from gitops.api.reads import whole_number
 from gitops.api.status import not_found
@@ -18,11 +19,14 @@ from gitops.kinds.core.pod import POD, ContainerStatus, Pod
 from gitops.kinds.errors import BadRequest
 from gitops.kinds.objects import moment_of, uid
 
+FIRST_WORD_SECONDS: Final = (
+    1.0  # So long an error of the node can still become a Status; then followers get headers.
+)
 _TRUE: Final = ("true", "1")
 
 
 async def log(request: web.Request, target: Target) -> web.StreamResponse:
-    """A container's output. An error of the node before the first byte is a `Status`; a later one ends the text."""
+    """A container's output. An error of the node before the first byte is a `Status`; a later one cuts the answer."""
     view = request.app[STORE].view()
     authorize(view, request[USER], "get", target)
     pod = view.get(POD, POD.key(target.namespace, target.name))
@@ -68,8 +72,22 @@ async def _stream(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     response.enable_chunked_encoding()
-    first = await anext(chunks, b"") if request.query.get("follow", "") not in _TRUE else None
-    await response.prepare(request)
+    first = asyncio.ensure_future(anext(chunks, b""))
+    try:
+        await asyncio.wait({first}, timeout=FIRST_WORD_SECONDS)
+        if first.done():
+            first.result()  # Raises what the node said instead.
+        request[STREAMING] = True
+        await response.prepare(request)
+        return await _copy(response, chunks, await first, limit_bytes)
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
+
+
+async def _copy(
+    response: web.StreamResponse, chunks: AsyncGenerator[bytes, None], first: bytes, limit_bytes: int | None
+) -> web.StreamResponse:
     left = limit_bytes
     async for chunk in _after(first, chunks):
         shown = chunk if left is None else chunk[:left]
@@ -82,7 +100,7 @@ async def _stream(
     return response
 
 
-async def _after(first: bytes | None, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     if first:
         yield first
     async for chunk in rest:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from gitops.api.context import REQUEST_ID, TARGET, Target
+from gitops.api.context import REQUEST_ID, STREAMING, TARGET, Target
 from gitops.kinds.errors import AlreadyExists, Conflict, Expired, GitwardError, Invalid, NotFound, TooLarge
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ async def errors_as_status(request: web.Request, handler: Handler) -> web.Stream
     try:
         return await handler(request)
     except GitwardError as error:
+        _cut_if_begun(request, error)
         status = status_of(error, request.get(TARGET))
     except web.HTTPException as error:
         if error.status < 400:
@@ -48,12 +49,18 @@ async def errors_as_status(request: web.Request, handler: Handler) -> web.Stream
         status = failure(error.status, _HTTP_REASONS.get(error.status, error.reason.replace(" ", "")), text)
     except ConnectionError:
         raise  # The client went away: there is nobody to tell.
-    except Exception:  # The top of a request.
-        log.exception(
-            "request failed", extra={"fields": {"path": request.path, "request": request.get(REQUEST_ID)}}
-        )
+    except Exception as error:  # The top of a request.
+        facts = {"path": request.path, "request": request.get(REQUEST_ID)}
+        log.exception("request failed", extra={"fields": facts})
+        _cut_if_begun(request, error)
         status = failure(500, "InternalError", "Internal error occurred: see the master's log")
     return answer_status(status)
+
+
+def _cut_if_begun(request: web.Request, error: Exception) -> None:
+    """No second answer can be sent: the connection is cut, so that the client sees that something is missing."""
+    if request.get(STREAMING):
+        raise ConnectionResetError("the answer ended early") from error
 
 
 def answer_status(status: dict[str, Any]) -> web.Response:

@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from gitops.api.authorize import authorize
-from gitops.api.context import CLOCK, SETTINGS, STORE, USER, Target
+from gitops.api.context import CLOCK, SETTINGS, STORE, STREAMING, USER, Target
 from gitops.api.reads import Selection, check_version, select, selection_of, whole_number
 from gitops.api.represent import SEALED, Representation, encode_one, wanted
 from gitops.api.status import status_of
@@ -74,6 +74,7 @@ async def watch(request: web.Request, target: Target) -> web.StreamResponse:
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
+    request[STREAMING] = True
     await response.prepare(request)
     try:
         async with asyncio.timeout(_seconds(request)):

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from gitops.client import Client, LogRequest, serve_reverse
+from gitops.kinds.errors import NotFound
 from tests.integration.api.served import Served
 
 PATIENCE_SECONDS: Final = 10.0
+BROKEN: Final = "broken"  # A line that is an error of the node instead.
 
 
 class Answering:
@@ -26,6 +28,8 @@ class Answering:
         request = LogRequest.of(params)
         self.asked.append(request)
         for line in self._lines[request.container]:
+            if line == BROKEN:
+                raise NotFound(f"container {request.container} is gone")
             yield line.encode()
         try:
             while request.follow:

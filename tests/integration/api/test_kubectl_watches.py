@@ -9,7 +9,7 @@ from typing import IO
 
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.pod import POD
-from tests.integration.api.agents import answering
+from tests.integration.api.agents import BROKEN, answering
 from tests.integration.api.builders import a_deployment, a_pod, pod_status
 from tests.integration.api.served import ANSWER_SECONDS, Served
 
@@ -122,6 +122,15 @@ def test_logs_without_a_connected_node_or_a_started_container_say_so(api: Served
     assert "does not have a host assigned" in api.kubectl("logs", "waits", fails=True)
     assert "container other is not valid for pod a" in api.kubectl("logs", "a", "-c", "other", fails=True)
     assert "previous terminated container" in api.kubectl("logs", "a", "-p", fails=True)
+
+
+def test_an_error_of_the_node_is_told_and_a_log_that_breaks_off_is_no_success(api: Served) -> None:
+    api.create(a_pod("a", node="n1", ready=True), a_pod("b", node="n2", ready=True))
+
+    with answering(api, "n1", {"main": [BROKEN]}), answering(api, "n2", {"main": ["one\n", BROKEN]}):
+        assert "container main is gone" in api.kubectl("logs", "a", fails=True)
+        assert "container main is gone" in api.kubectl("logs", "-f", "a", fails=True)
+        assert "unexpected EOF" in api.kubectl("logs", "b", fails=True)
 
 
 def test_a_watch_of_a_table_gives_rows(api: Served) -> None:
