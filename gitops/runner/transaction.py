@@ -11,7 +11,6 @@ from typing import cast
 from gitops.admission import Mint, Settings, admit_create, admit_delete, admit_update, is_released
 from gitops.kinds import registry
 from gitops.kinds.core.event import EVENT
-from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.errors import NotFound
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
@@ -108,7 +107,7 @@ def _updated(context: Context, obj: KubeObject) -> Op:
     if _is_declared(obj):
         return Put(obj, expect=expect)
     admitted = _admitted(context, old, obj)
-    return Delete(key, expect=expect) if _is_free(admitted) else Put(admitted, expect=expect)
+    return Delete(key, expect=expect) if is_released(admitted) else Put(admitted, expect=expect)
 
 
 def _admitted(context: Context, old: KubeObject, new: KubeObject) -> KubeObject:
@@ -154,13 +153,6 @@ def _add_events(context: Context, ops: dict[Key, Op], notes: tuple[EventNote, ..
         key = event_key(event)
         earlier = context.view.get(EVENT, key)
         ops[key] = Put(_admitted(context, earlier, event) if earlier else _created(context, event))
-
-
-def _is_free(obj: KubeObject) -> bool:
-    """Nothing holds it any more; a Namespace is held by its specification too, until it is empty."""
-    if NAMESPACE.owns(obj) and cast(Namespace, obj)["spec"].get("finalizers"):
-        return False
-    return is_released(obj)
 
 
 def _differing(old: KubeObject, new: KubeObject) -> set[str]:
