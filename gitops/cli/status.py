@@ -69,7 +69,8 @@ def _table(found: dict[str, Any]) -> str:
     unwell = [entry for entry in found["workloads"] if entry["health"] != "Healthy"]
     rows = [(entry["kind"], entry["name"], entry["health"], entry["why"]) for entry in unwell]
     well = len(found["workloads"]) - len(unwell)
-    parts.append(columns(("WORKLOAD", "NAME", "HEALTH", "WHY"), rows) or f"{well} workloads, all healthy\n")
+    noun = "workload" if well == 1 else "workloads"
+    parts.append(columns(("WORKLOAD", "NAME", "HEALTH", "WHY"), rows) or f"{well} {noun}, all healthy\n")
     return "\n".join(part for part in parts if part)
 
 
@@ -78,12 +79,21 @@ def _sources(sources: list[dict[str, Any]]) -> str:
         (
             entry["name"],
             *(entry["commit"][stage][:SHORT_ID] or "-" for stage in ("fetched", "declared", "live")),
-            "held back" if entry["problems"] else "deletions held" if entry["held"] else "ok",
+            _state(entry),
             entry["url"],
         )
         for entry in sources
     ]
     return columns(("SOURCE", "FETCHED", "DECLARED", "LIVE", "STATE", "URL"), rows)
+
+
+def _state(entry: dict[str, Any]) -> str:
+    commit = entry["commit"]
+    if entry["problems"]:
+        return "held back"
+    if entry["held"]:
+        return "deletions held"
+    return "ok" if commit["live"] and commit["live"] == commit["fetched"] else "waiting"
 
 
 def _told(sources: list[dict[str, Any]]) -> str:

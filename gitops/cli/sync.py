@@ -54,7 +54,7 @@ async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: flo
     if problems := (source.get("status") or {}).get("problems"):
         raise NotSynced("\n".join(shown(line) for line in problems))
     if not wait:
-        typer.echo(f"{name}: {_commit(source).get('declared', '-')[:7]} declared")
+        typer.echo(f"{name}: {_commit(source).get('declared', '')[:7] or 'nothing'} declared")
         return
     missing = "it is looked at"
     try:

@@ -1,0 +1,79 @@
+"""`gitward status` over a real API: what is live, and what holds the rest back."""
+
+import json
+
+import yaml
+
+from tests.integration.api.builders import a_deployment, a_node
+from tests.integration.cli.conftest import Cluster
+
+FETCHED = "3f2c1ab0000000000000000000000000000000aa"
+LIVE = "9d8e7f60000000000000000000000000000000bb"
+
+
+def test_the_table_shows_sources_nodes_and_that_all_is_well(cluster: Cluster) -> None:
+    cluster.live(LIVE)
+    cluster.api.create(a_node("n1"), a_deployment("web", ready=1))
+
+    ended = cluster.run("status")
+
+    assert ended == (
+        0,
+        "SOURCE   FETCHED   DECLARED   LIVE      STATE   URL\n"
+        f"main     9d8e7f6   9d8e7f6    9d8e7f6   ok      {cluster.repository.url}\n"
+        "\n"
+        "NODE   READY\n"
+        "n1     True\n"
+        "\n"
+        "1 workload, all healthy\n",
+        "",
+    )
+
+
+def test_before_the_first_look_nothing_is_claimed(cluster: Cluster) -> None:
+    lines = cluster.run("status").out.splitlines()
+
+    assert lines[1].split()[1:5] == ["-", "-", "-", "waiting"]
+
+
+def test_what_holds_a_commit_back_is_told_with_file_and_line(cluster: Cluster) -> None:
+    cluster.status(
+        {
+            "commit": {"fetched": FETCHED, "declared": LIVE, "live": LIVE},
+            "problems": ["web.yaml:7: Deployment default/web: \x1b[2Jwrong"],
+            "held": ["Namespace old"],
+            "warnings": ["web.yaml:9: spec.affinity is not acted on yet"],
+        }
+    )
+    cluster.api.create(a_deployment("web", replicas=3, ready=1))
+
+    lines = cluster.run("status").out.splitlines()
+
+    assert lines[1].split()[1:5] == ["3f2c1ab", "9d8e7f6", "9d8e7f6", "held"]
+    assert "error: web.yaml:7: Deployment default/web: \\x1b[2Jwrong" in lines
+    assert "held: Namespace old" in lines
+    assert "warning: web.yaml:9: spec.affinity is not acted on yet" in lines
+    assert any(line.split()[:3] == ["Deployment", "default/web", "Progressing"] for line in lines)
+
+
+def test_json_and_yaml_say_the_same_with_full_ids(cluster: Cluster) -> None:
+    cluster.status({"commit": {"fetched": FETCHED, "live": LIVE}})
+
+    found = json.loads(cluster.run("status", "-o", "json").out)
+
+    assert found["sources"][0]["commit"] == {"fetched": FETCHED, "declared": "", "live": LIVE}
+    assert found["sources"][0]["name"] == "main"
+    assert found["nodes"] == []
+    assert yaml.safe_load(cluster.run("status", "-o", "yaml").out) == found
+
+
+def test_a_master_that_is_gone_is_one_line(cluster: Cluster) -> None:
+    config = cluster.api.config_of().read_text()
+    gone = cluster.api.folder / "gone.kubeconfig"
+    gone.write_text(config.replace(cluster.api.url, "https://127.0.0.1:9"))
+
+    ended = cluster.shell.run("status", "--kubeconfig", str(gone))
+
+    assert ended.code == 1
+    assert ended.err.startswith("API server https://127.0.0.1:9: ")
+    assert len(ended.err.splitlines()) == 1
