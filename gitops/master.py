@@ -81,6 +81,7 @@ class Master:
     Attributes:
         cluster: 8 hex digits, from the CA: names this cluster in labels, links and sockets.
         port: where the API listens.
+        broken: gets the exception that ended a part of the master; a process with half a master is of no use.
     """
 
     def __init__(
@@ -89,8 +90,16 @@ class Master:
         self.settings, self.authority, self.syncer = settings, authority, syncer
         self.cluster = hashlib.sha256(authority.cert).hexdigest()[:8]
         self.port = settings.listen[1]
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._store = store
         self._clock = SystemClock()
+
+    def task_ended(self, task: asyncio.Task[None]) -> None:
+        """No part of a master ends by itself: then something is wrong, and whoever runs it must hear of it."""
+        if not task.cancelled() and not self.broken.done():
+            self.broken.set_exception(
+                task.exception() or Unavailable(f"the master's {task.get_name()} has ended")
+            )
 
     def sources(self) -> tuple[GitSource, ...]:
         """The followed sources, by name."""
@@ -134,6 +143,8 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store), name="compact")]  # fmt: skip
         stack.push_async_callback(_end, tasks)
+        for task in tasks:
+            task.add_done_callback(master.task_ended)
         _start_timer(stack, master, settings)
         yield master
 

@@ -68,7 +68,10 @@ async def _up(settings: UpSettings, parser: Parser) -> None:
         agents = [asyncio.create_task(agent) for agent in _agents(settings, master)]
         stack.push_async_callback(_end, agents)
         print(f"ready {master.url} cluster {master.cluster}", flush=True)
-        await stop.wait()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopping, master.broken), return_when=asyncio.FIRST_COMPLETED)
+        if master.broken.done():
+            master.broken.result()
         log.info("stopping: pods run on")
 
 
