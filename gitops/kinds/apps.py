@@ -79,7 +79,8 @@ class ReplicaSet(KubeObject):
 
 
 def default_deployment(deployment: Deployment) -> Deployment:
-    return change(fill(deployment, status={}), "spec", _default_deployment_spec)
+    deployment = fill(deployment, spec={"selector": {}, "template": {}}, status={})
+    return change(deployment, "spec", _default_deployment_spec)
 
 
 def _default_deployment_spec(spec: DeploymentSpec) -> DeploymentSpec:
@@ -99,11 +100,12 @@ def _default_strategy(strategy: DeploymentStrategy) -> DeploymentStrategy:
 
 
 def default_replica_set(replica_set: ReplicaSet) -> ReplicaSet:
-    return change(fill(replica_set, status={"replicas": 0}), "spec", _default_replica_set_spec)
+    replica_set = fill(replica_set, spec={"selector": {}}, status={"replicas": 0})
+    return change(replica_set, "spec", _default_replica_set_spec)
 
 
 def _default_replica_set_spec(spec: ReplicaSetSpec) -> ReplicaSetSpec:
-    return change(fill(spec, replicas=1), "template", default_template)
+    return change(fill(spec, replicas=1, template={}), "template", default_template)
 
 
 def check_deployment(deployment: Deployment) -> Iterator[Problem]:
@@ -126,7 +128,7 @@ def _check_strategy(strategy: DeploymentStrategy) -> Iterator[Problem]:
     if strategy["type"] == "Recreate":
         yield wording.forbidden(field, "may not be specified when strategy `type` is 'Recreate'")
         return
-    surge, unavailable = update["maxSurge"], update["maxUnavailable"]
+    surge, unavailable = update.get("maxSurge", 0), update.get("maxUnavailable", 0)
     yield from _check_amount(surge, f"{field}.maxSurge")
     yield from _check_amount(unavailable, f"{field}.maxUnavailable")
     if isinstance(unavailable, str) and unavailable[:-1].isdigit() and int(unavailable[:-1]) > 100:

@@ -32,12 +32,12 @@ _CONTAINER_LISTS: Final = ("initContainers", "containers", "ephemeralContainers"
 
 
 def default_pod(pod: Pod) -> Pod:
-    pod = fill(change(pod, "spec", _default_pod_spec), status={})
+    pod = change(fill(pod, spec={"containers": []}, status={}), "spec", _default_pod_spec)
     return change(pod, "status", lambda status: fill(status, phase="Pending", qosClass=qos_class(pod)))
 
 
 def default_template(template: PodTemplateSpec) -> PodTemplateSpec:
-    return change(fill(template, metadata={}), "spec", default_spec)
+    return change(fill(template, metadata={}, spec={"containers": []}), "spec", default_spec)
 
 
 def default_spec(spec: PodSpec) -> PodSpec:
