@@ -138,8 +138,8 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         await _follow(store, settings, clock, mint)
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
-        runner = Runner(store, _controllers(settings, clock), clock, mint,
-                        RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch))  # fmt: skip
+        runs = RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch)
+        runner = Runner(store, _controllers(settings, clock), clock, mint, runs)
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store), name="compact")]  # fmt: skip
         stack.push_async_callback(_end, tasks)

@@ -5,14 +5,14 @@ One cluster lives through the tests of this module, in their order.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import images
-from agent.teardown import snapshot
+from agent.snapshot import snapshot
 from gitops.cli.bench.cluster import Cluster, git
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.objects import uid
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def before() -> dict[str, object]:
+def before() -> Mapping[str, frozenset[str]]:
     """The host as it was before anything started."""
     return snapshot()
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, before: dict[str, object]) -> Iterator[Shop]:
+def shop(tmp_path_factory: pytest.TempPathFactory, before: Mapping[str, frozenset[str]]) -> Iterator[Shop]:
     assert before
     cluster = Cluster(tmp_path_factory.mktemp("road"))
     shop = Shop(cluster)
@@ -220,7 +220,7 @@ def test_stopping_up_leaves_the_pods_serving(shop: Shop) -> None:
     assert shop.container_ids("web") == running
 
 
-def test_down_leaves_the_host_as_it_was(shop: Shop, before: dict[str, object]) -> None:
+def test_down_leaves_the_host_as_it_was(shop: Shop, before: Mapping[str, frozenset[str]]) -> None:
     shop.cluster.down()
 
     assert shop.engine.containers.list(all=True) == []
