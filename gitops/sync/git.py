@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import git
 from git.cmd import Git
@@ -219,6 +219,6 @@ def _basic_header(url: str, credentials_file: Path | None) -> str | None:
     for line in lines:
         found = urlsplit(line.strip())
         if (found.scheme, found.hostname, found.port) == (wanted.scheme, wanted.hostname, wanted.port):
-            user = f"{found.username or ''}:{found.password or ''}"
+            user = f"{unquote(found.username or '')}:{unquote(found.password or '')}"
             return f"Authorization: Basic {b64encode(user.encode()).decode()}"
     return None

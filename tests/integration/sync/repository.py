@@ -98,7 +98,8 @@ class Followed:
     async def set_live(self, commit: str) -> None:
         source: Any = self.source()
         status = {**source["status"], "commit": {**source["status"]["commit"], "live": commit}}
-        await self.store.commit(Txn((Put({**source, "status": status}),), actor="test", cause="live"))
+        told: Any = {**source, "status": status}
+        await self.store.commit(Txn((Put(told),), actor="test", cause="live"))
 
 
 def _state(record: Declared) -> str:
