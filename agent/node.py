@@ -49,6 +49,7 @@ __all__ = ["NodeSettings", "down_containers", "run_node", "write_config"]
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 2.0
+LOOPBACK: Final = "127.0.0.1"
 PR_SET_PDEATHSIG: Final = 1
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
@@ -107,6 +108,7 @@ class _Node:
             handlers = {"logs": log_handler(self._runtime, lambda: self._pods)}
             group.create_task(serve_reverse(client, settings.name, handlers))
             self._problem = ""
+            registration.look()
             log.info("node runs", extra={"fields": {"node": settings.name}})
 
     def _why_not_ready(self) -> str:
@@ -221,7 +223,7 @@ async def _facts(settings: NodeSettings, runtime: Runtime) -> RegisteredNode:
     return RegisteredNode(
         name=settings.name,
         engine=await runtime.info(),
-        address="" if settings.simulated else _own_address(),
+        address=LOOPBACK if settings.simulated else _own_address(),
         disk_bytes=disk.f_blocks * disk.f_frsize,
         machine_id=_text(Path("/etc/machine-id")),
         boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
@@ -235,7 +237,7 @@ def _own_address() -> str:
             probe.connect(("192.0.2.1", 9))
             return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            return LOOPBACK
 
 
 def _text(path: Path) -> str:

@@ -6,7 +6,7 @@ Source: kubernetes/pkg/kubelet (`kubelet_node_status.go`, `nodestatus/setters.go
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -138,6 +138,7 @@ class Registration:
         self._node: Node | None = None
         self._ranged = asyncio.Event()
         self._reported_at: datetime | None = None
+        self._look = asyncio.Event()
 
     async def pod_cidr(self) -> str:
         await self._ranged.wait()
@@ -148,8 +149,8 @@ class Registration:
         """For ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(self._keep(self._renew, RENEW_SECONDS))
-            group.create_task(self._keep(self._report, LOOK_SECONDS))
+            group.create_task(self._keep(self._renew, lambda: self._sleep(RENEW_SECONDS)))
+            group.create_task(self._keep(self._report, self._until_looked_for))
 
     async def _follow(self) -> None:
         events = follow(self._client, NODE, field_selector=f"metadata.name={self.facts.name}")
@@ -159,6 +160,7 @@ class Registration:
                     self._node = None
                 elif event.object is not None:
                     self._node = event.object
+                    self.look()
                     if event.object["spec"].get("podCIDR"):
                         self._ranged.set()
                 elif self._node is None:
@@ -181,7 +183,17 @@ class Registration:
                 "node not registered", extra={"fields": {"node": self.facts.name, "error": str(error)}}
             )
 
-    async def _keep(self, work: Callable[[], Awaitable[None]], every_seconds: float) -> None:
+    def look(self) -> None:
+        """The node's state has changed: told at once."""
+        self._look.set()
+
+    async def _until_looked_for(self) -> None:
+        self._look.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._look.wait()
+
+    async def _keep(self, work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await work()
@@ -189,7 +201,7 @@ class Registration:
                 log.info(
                     "node state not told", extra={"fields": {"node": self.facts.name, "error": str(error)}}
                 )
-            await self._sleep(every_seconds)
+            await pause()
 
     async def _report(self) -> None:
         """The status, when it has changed (also by others: a node that was taken for lost) or is old."""

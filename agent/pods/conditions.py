@@ -63,7 +63,7 @@ def _initialized(phase: PodPhase, inits: Iterable[ContainerStatus], initialized:
 
 
 def _condition(name: str, holds: bool) -> Condition:
-    return {"type": name, "status": "True" if holds else "False", "lastProbeTime": None}
+    return {"type": name, "status": "True" if holds else "False"}
 
 
 def _since(condition: Condition, known: Condition | None, now: datetime) -> Condition:

@@ -4,7 +4,7 @@ A `Refused` bears the reason that Kubernetes gives in a waiting container's stat
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Final
@@ -17,15 +17,15 @@ from agent.pods.observed import Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
 from agent.pods.resources import limits_of, runs_as_root, security_of
+from agent.pods.simulation import labels_of_simulation
 from agent.pods.status import every_container
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, SandboxSpec
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
 from gitops.kinds.core.pod import Container, Pod
 from gitops.kinds.errors import GitwardError, NotFound
-from gitops.kinds.objects import annotations_of, uid
+from gitops.kinds.objects import uid
 
-SIMULATION: Final = "simulated.gitward.io/"
 GRACE_LEFT_MIN_SECONDS: Final = 2.0  # What a process gets when its preStop hook has used up the grace.
 
 
@@ -72,6 +72,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         image = await means.runtime.image(container["image"])
         if why := runs_as_root(pod["spec"], container, image.user if image else ""):
             raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
+    simulation = labels_of_simulation(pod) if means.simulated else {}
     wanted = ContainerSpec(
         pod_uid=uid(pod),
         pod_name=pod["metadata"].get("name", ""),
@@ -90,7 +91,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         stdin=container.get("stdin", False),
         host_pid=pod["spec"].get("hostPID", False),
         share_processes=pod["spec"].get("shareProcessNamespace", False),
-        labels={**_simulation(means, pod), LABEL_BACK_OFF: str(action.back_off_seconds)},
+        labels={**simulation, LABEL_BACK_OFF: str(action.back_off_seconds)},
     )
     container_id = await _create(means, pod, container, wanted, pulled=pulled)
     means.api.event(pod, "Normal", "Created", f"Created container {action.container}", action.container)
@@ -115,12 +116,6 @@ async def _create(
         message = f'Container image "{container["image"]}" already present on machine'
         means.api.event(pod, "Normal", "Pulled", message, container["name"])
     return container_id
-
-
-def _simulation(means: Means, pod: Pod) -> Mapping[str, str]:
-    if not means.simulated:
-        return {}
-    return {name: value for name, value in annotations_of(pod).items() if name.startswith(SIMULATION)}
 
 
 async def _post_start(means: Means, pod: Pod, container: Container, container_id: str, address: str) -> None:

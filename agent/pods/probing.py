@@ -3,16 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import cast
 
 from agent.pods.means import Means
 from agent.pods.observed import Verdict
 from agent.pods.status import every_container
 from agent.probes.checks import Target
 from agent.probes.prober import FIELDS, Known, Prober, Result
-from agent.runtime.fake import READY_AFTER
 from agent.runtime.protocol import ContainerState, Phase
-from gitops.kinds.core.pod import Container, ContainerStatus, Pod, Probe, pod_status
+from gitops.kinds.core.pod import ContainerStatus, Pod, pod_status
 from gitops.kinds.objects import annotations_of
 
 log = logging.getLogger(__name__)
@@ -50,8 +48,6 @@ class Probing:
 
     def _begin(self, pod: Pod, name: str, state: ContainerState, address: str) -> None:
         container = next(one for one in every_container(pod) if one["name"] == name)
-        if self._means.simulated:
-            container = _simulated(pod, container)
         if not any(field in container for field in FIELDS.values()):
             return
         now = self._means.clock()
@@ -86,15 +82,6 @@ def _known(pod: Pod, name: str, state: ContainerState, age_seconds: float) -> Kn
         if one["name"] == name and one.get("containerID", "").endswith(state.id):
             return Known(one.get("started", False), one["ready"], age_seconds)
     return Known()
-
-
-def _simulated(pod: Pod, container: Container) -> Container:
-    """Nothing answers there: a container is ready when the annotation says so, at once without one."""
-    bare = {field: value for field, value in container.items() if field not in FIELDS.values()}
-    if READY_AFTER in annotations_of(pod):
-        probe: Probe = {"timeoutSeconds": 1, "periodSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
-        bare["readinessProbe"] = probe
-    return cast(Container, bare)
 
 
 async def _guarded(prober: Prober) -> None:

@@ -31,6 +31,7 @@ from agent.pods.observed import (
 from agent.pods.probing import Probing
 from agent.pods.refused import Refused
 from agent.pods.reporter import Reporter
+from agent.pods.simulation import simulated
 from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState, Phase
 from agent.volumes.references import references
 from gitops.kinds.core.pod import Pod, is_terminal
@@ -69,6 +70,8 @@ class PodWorker:
     def update(self, pod: Pod | None) -> None:
         """The pod as the API has it; None: gone. An older one than known is passed over."""
         before = self._pod
+        if pod is not None and self._means.simulated:
+            pod = simulated(pod)
         if pod is not None and before is not None and _revision(pod) < _revision(before):
             return
         self._pod, self._last = pod, pod or self._last
