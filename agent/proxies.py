@@ -134,12 +134,8 @@ class NodeNetwork:
         """Pod uid -> address."""
         return await self._network.attached()
 
-    async def without(self, pod_ip: str, timeout_seconds: float = WITHOUT_SECONDS_MAX) -> bool:
-        """Wait until this node's proxies send nothing new to the pod and no open flow to it remains.
-
-        True: so it is. False: the time is over. A pod that is the last of its service counts as out: nobody else could
-        take what comes.
-        """
+    async def without(self, pod_ip: str, timeout_seconds: float = WITHOUT_SECONDS_MAX) -> None:
+        """Returns once this node's proxies send nothing new to the pod and it has no open flow, or at the bound."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 async with self._moved:
@@ -147,9 +143,11 @@ class NodeNetwork:
                 while await self._has_flows(pod_ip):
                     await asyncio.sleep(FLOWS_POLL_SECONDS)
         except TimeoutError:
-            log.debug("a pod still had flows", extra={"fields": {"address": pod_ip}})
-            return False
-        return True
+            log.debug("a pod is still in use", extra={"fields": {"address": pod_ip}})
+
+    async def is_out(self, pod_ip: str) -> bool:
+        """Whether `without` would return at once."""
+        return not self._offers(pod_ip) and not await self._has_flows(pod_ip)
 
     async def close(self) -> None:
         """Stop watching. Links, rules, DNS and proxy stay at work."""
@@ -160,7 +158,10 @@ class NodeNetwork:
         await self._services.close()
 
     def _offers(self, pod_ip: str) -> bool:
-        """Before the first state it is not known what an earlier agent's rules and proxy offer: assume so."""
+        """Whether new requests come to the pod although others could take them: the last of its service does not count.
+
+        Before the first state it is not known what an earlier agent's rules and proxy do: assume so.
+        """
         table, plan = self._services.applied, self._ingress.applied
         services_offer = table.offers(pod_ip) if table is not None else True
         ingress_offers = plan.offers(pod_ip) if plan is not None else self._proxy_runs.is_set()

@@ -148,22 +148,23 @@ class IngressDriver:
                 pem = certificates.pem_of(secret).reveal()
                 path = self._settings.certificates / f"{namespace}_{name}_{sha256(pem).hexdigest()[:16]}.pem"
                 if not path.exists():
-                    _write(path, pem)
-                    self._check_certificate(path)
+                    self._write_checked(path, pem)
             except Invalid as error:
                 troubles.append(Trouble(use.ingress, f"spec.tls: Secret {namespace}/{name}: {error}"))
             else:
                 usable.append(Certificate(path.name, use.hosts))
         return tuple(usable), tuple(troubles)
 
-    def _check_certificate(self, path: Path) -> None:
-        """Whether HAProxy takes it too: OpenSSL refuses keys that are too short. Raises Invalid, and removes it."""
-        draft = self._settings.directory / "certificate.cfg"
-        text = f"defaults\n    timeout client 1s\nfrontend check\n    mode http\n    bind 127.0.0.1:1 ssl crt {path}\n"
-        _write(draft, text.encode())
-        if self._haproxy_says(draft):
-            path.unlink()
+    def _write_checked(self, path: Path, pem: bytes) -> None:
+        """Only what HAProxy takes too: OpenSSL refuses keys that are too short. Raises Invalid."""
+        draft, config = path.with_suffix(".new"), self._settings.directory / "certificate.cfg"
+        _write(draft, pem)
+        text = f"defaults\n    timeout client 1s\nfrontend check\n    mode http\n    bind 127.0.0.1:1 ssl crt {draft}\n"
+        _write(config, text.encode())
+        if self._haproxy_says(config):
+            draft.unlink()
             raise Invalid("HAProxy does not take this certificate or key")
+        draft.replace(path)
 
     def _check_and_write(self, rendered: Rendered) -> None:
         folder = self._settings.directory / rendered.structure

@@ -13,7 +13,7 @@ from gitops.kinds.errors import Unavailable
 ANSWER_SECONDS_MAX: Final = 5.0
 RETRY_SECONDS: Final = 0.02
 CONFIGURED_OFF: Final = (
-    4  # Only says that the line of the file is `disabled`: it stays when the server is switched on.
+    4  # The line in the file says `disabled`: this bit stays when the server is switched on.
 )
 COMMANDS_PER_CALL_MAX: Final = 50  # A command line of the socket has 16 KiB.
 DESCRIPTION: Final = re.compile(r"^description: gitward ([0-9a-f]{16})$", re.MULTILINE | re.IGNORECASE)
@@ -95,9 +95,8 @@ def parse_slots(text: str) -> dict[str, Slots]:
         elif columns and len(words) == len(columns):
             row = dict(zip(columns, words, strict=True))
             backend = Backend(row["srv_addr"], int(row["srv_port"]))
-            slot = (
-                EMPTY if backend.port == UNUSED_PORT else Slot(backend, active=row["srv_admin_state"] == "0")
-            )
+            active = int(row["srv_admin_state"]) & ~CONFIGURED_OFF == 0
+            slot = EMPTY if backend.port == UNUSED_PORT else Slot(backend, active=active)
             found.setdefault(row["be_name"], []).append(slot)
     return {name: tuple(slots) for name, slots in found.items()}
 

@@ -5,13 +5,21 @@ import os
 import shutil
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from agent.network import NetworkSettings
+from gitops.kinds.sensitive import Sensitive
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -133,3 +141,34 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def tls_secret() -> Callable[..., dict[str, object]]:
+    """A TLS secret whose certificate bears a common name."""
+
+    def make(name: str, common_name: str, bits: int = 2048) -> dict[str, object]:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        data = {"tls.crt": b64encode(certificate.public_bytes(Encoding.PEM)), "tls.key": b64encode(pem)}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"namespace": "shop", "name": name},
+            "type": "kubernetes.io/tls",
+            "data": {field: Sensitive(value) for field, value in data.items()},
+        }
+
+    return make
