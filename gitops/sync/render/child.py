@@ -36,10 +36,10 @@ def main(control_fd: int, empty_root: str) -> None:
             field_lines(sample, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         isolation = isolate(empty_root)
-        send_frame(control, isolation.encode())
         for descriptor in (0, 1, 2):  # A traceback would show what a repository holds.
             os.dup2(nothing, descriptor)
         os.close(nothing)
+        send_frame(control, isolation.encode())
         children = 0
         while True:
             ready, _, _ = select.select([control], [], [], REAP_SECONDS if children else None)
