@@ -1,0 +1,110 @@
+"""`gitward down`: takes this host's node apart again. All is found by its marks, so the data directory may be gone.
+
+Order: whoever would put things back first, then containers (which use the network), then the network and mounts.
+"""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+import docker
+import docker.errors
+import requests
+import typer
+
+from agent import teardown
+from agent.node import NodeSettings, down_containers
+from agent.runtime.protocol import LABEL_CLUSTER
+from agent.settings import RUN_DIR
+from gitops.cli import pidfile
+from gitops.cli.output import shown
+from gitops.kinds.errors import Conflict, Forbidden, GitwardError, Unavailable
+
+STOP_SECONDS: Final = 40.0  # `up` gives its agent half of that.
+LIST_SECONDS: Final = 20
+DOCKER_HOST: Final = "unix:///var/run/docker.sock"
+
+
+def run_down(data_dir: Path) -> None:
+    """Print what was stopped and removed; the data stays. Raises Unavailable with what could not be removed."""
+    _stop_up(data_dir)
+    host = os.environ.get("DOCKER_HOST") or DOCKER_HOST
+    known = _cluster_of(data_dir)
+    owner = teardown.bridge_owner()
+    # Without either there was no node with an engine here: a simulated one leaves nothing on the host.
+    had_node = (
+        any((data_dir / "agent").glob("*.json")) or (known is None and owner is not None) or owner == known
+    )
+    cluster = known or owner or _cluster_by_labels(host)
+    if cluster is None or (known is not None and not had_node):
+        typer.echo("nothing else to remove")
+        return
+    if os.geteuid() != 0:
+        raise Forbidden(f"the node of cluster {cluster} is not removed: that needs root, use sudo")
+    failure = _remove_containers(cluster, host, data_dir)
+    _say(
+        teardown.remove(
+            cluster=cluster,
+            network_state_dir=data_dir / "network",
+            run_dir=RUN_DIR / cluster,
+            data_dir=data_dir,
+        )
+    )
+    if failure is not None:
+        raise Unavailable(f"{failure}; not removed: the containers of cluster {cluster}") from failure
+    typer.echo(f"cluster {cluster} left this host; its data stays in {data_dir}")
+
+
+def _stop_up(data_dir: Path) -> None:
+    pid = pidfile.running(data_dir)
+    if pid is None:
+        return
+    if not pidfile.terminate(pid, timeout_seconds=STOP_SECONDS):
+        raise Unavailable(f"`up` (process {pid}) does not end: nothing was removed")
+    typer.echo(f"stopped `up` (process {pid})")
+
+
+def _cluster_of(data_dir: Path) -> str | None:
+    """As the master names its cluster: by its CA."""
+    try:
+        return hashlib.sha256((data_dir / "pki" / "ca.crt").read_bytes()).hexdigest()[:8]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Forbidden(f"{error.filename}: {error.strerror}") from error
+
+
+def _cluster_by_labels(host: str) -> str | None:
+    """The cluster whose containers this engine has; Conflict if there are several."""
+    try:
+        api = docker.APIClient(base_url=host, version="auto", timeout=LIST_SECONDS)
+        found = api.containers(all=True, filters={"label": [LABEL_CLUSTER]})
+        api.close()
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise Unavailable(
+            f"Docker at {host}: {error}; whether it has containers of ours is not known"
+        ) from error
+    clusters = sorted({str(entry["Labels"][LABEL_CLUSTER]) for entry in found})
+    if len(clusters) > 1:
+        raise Conflict(f"containers of clusters {', '.join(clusters)} are here: name one by its --data-dir")
+    return clusters[0] if clusters else None
+
+
+def _remove_containers(cluster: str, host: str, data_dir: Path) -> GitwardError | None:
+    """Volumes too. What went wrong is returned: the network can go all the same."""
+    node = NodeSettings(
+        name="", cluster=cluster, data_dir=data_dir, pod_cidr="", service_cidr="", ingress_http="", ingress_https="",
+        docker_host=host,
+    )  # fmt: skip
+    try:
+        _say(asyncio.run(down_containers(node)))
+    except GitwardError as error:
+        return error
+    return None
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(shown(line))
