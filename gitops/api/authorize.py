@@ -6,6 +6,7 @@ Source: Kubernetes, "Authorization overview"; the message is kube-apiserver's.
 
 from typing import Final
 
+from gitops.admission import refuse_if_git_owns
 from gitops.api import nodes
 from gitops.api.certificates import MASTERS
 from gitops.api.context import Target, User
@@ -25,6 +26,8 @@ def authorize(
     node = nodes.node_of(user)
     if MASTERS in user.groups:
         if verb not in READS and not _people_may(verb, target):
+            if (old := view.object(target.kind.key(target.namespace, target.name))) is not None:
+                refuse_if_git_owns(view, old)  # Says in which file and line to change it.
             raise Forbidden(
                 f"{_subject(target)} is forbidden: this cluster follows git: commit it to git instead"
             )

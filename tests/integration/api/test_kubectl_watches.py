@@ -98,7 +98,7 @@ def test_what_git_declares_is_not_deleted_and_everything_else_is_committed(api: 
     assert api.found(POD, "default", "a") is not None
     assert "commit it to git" in api.kubectl("delete", "deploy", "web", fails=True)
     assert "commit it to git" in api.kubectl("scale", "deploy", "web", "--replicas=3", fails=True)
-    assert "commit it to git" in api.kubectl("annotate", "pod", "a", "x=y", fails=True)
+    assert "apps/a.yaml:7" in api.kubectl("annotate", "pod", "a", "x=y", fails=True)
 
 
 def test_logs_come_from_the_node_and_are_followed(api: Served) -> None:
