@@ -208,14 +208,9 @@ def _broken(kind: Kind[Any], obj: KubeObject) -> Iterator[Problem]:
     if violations:
         yield from violations
         return
-    try:
-        filled = kind.defaults(obj)
-        yield from check_metadata(kind, filled)
-        yield from kind.check(filled)
-    except (
-        KeyError
-    ) as error:  # The official schema requires less than the rules that follow: a Pod may lack a spec.
-        yield Problem("", f"{error.args[0]}: Required value")
+    filled = kind.defaults(obj)
+    yield from check_metadata(kind, filled)
+    yield from kind.check(filled)
 
 
 def _field_of(warning: str) -> tuple[str, str]:

@@ -83,7 +83,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "a generated name": ("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a}", "f.yaml:3: metadata.generateName:"),
     "a number as name": ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: 1", "f.yaml:4: metadata.name: found 1"),
     "a bad name": ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: A_b", "f.yaml:4: ConfigMap default/A_b:"),
-    "no spec": ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", "f.yaml:1: Pod default/a: spec: Required value"),
+    "no spec": ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", "f.yaml:1: Pod default/a: spec.containers: Required"),
     "a path as name": ("apiVersion: v1\nkind: Foo\nmetadata:\n  name: ../../x", "f.yaml:4: metadata.name: '../../x'"),
     "no kind": ("\napiVersion: v1\nmetadata: {name: a}", "f.yaml:2: kind: Required value"),
     "no metadata": ("apiVersion: v1\nkind: Pod", "f.yaml:1: metadata: Required value"),
