@@ -6,20 +6,21 @@ that names no source of ours, a branch that nobody follows, a repeated one). Wit
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from webhooks.providers import PROVIDERS
-from webhooks.providers.base import Delivery, Hint
+from webhooks.providers import generic, github
+from webhooks.providers.base import Delivery, Hint, Provider
 from webhooks.replay import Seen
 from webhooks.urls import same_repository
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX: Final = 5 * 1024 * 1024  # GitHub caps at 25 MB; a push of 2,048 commits stays under 5.
+PROVIDERS: Final[Mapping[str, Provider]] = {"generic": generic.PROVIDER, "github": github.PROVIDER}
 
 
 class Source(NamedTuple):
