@@ -4,6 +4,7 @@ Each change is handed over whole; changes that come together are handed over onc
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
@@ -15,10 +16,13 @@ from gitops.client import Client, follow
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.service import SERVICE, Service
 from gitops.kinds.discovery import ENDPOINT_SLICE, EndpointSlice
+from gitops.kinds.errors import Unavailable
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, Ingress
 from gitops.kinds.objects import KubeObject, T, key_of
+
+log = logging.getLogger(__name__)
 
 TLS_USER: Final = "ingress"  # As whom the certificates of ingresses are asked for: no pod has this uid.
 
@@ -64,7 +68,6 @@ class Cluster:
         sources = Sources(
             lambda kind, namespace, name: follow_one(self._client, kind, namespace, name),
             lambda _: self._changed.set(),
-            tell_first=True,
         )
         group.create_task(self._keep(SERVICE, self._services))
         group.create_task(self._keep(ENDPOINT_SLICE, self._slices))
@@ -73,7 +76,12 @@ class Cluster:
             await self._changed.wait()
             self._changed.clear()
             if len(self._synced) == 3:
-                certificates = await self._certificates(sources, group)
+                try:
+                    certificates = await self._certificates(sources, group)
+                except Unavailable as error:
+                    log.warning("certificates not known yet", extra={"fields": {"error": str(error)}})
+                    self._changed.set()
+                    continue
                 await self._hand_over(
                     ClusterState(
                         tuple(self._services.values()),
@@ -99,7 +107,8 @@ class Cluster:
                     self._changed.set()
 
     async def _certificates(self, sources: Sources, group: asyncio.TaskGroup) -> tuple[Secret, ...]:
-        """Those that are known: one that comes later is a change of its own."""
+        """Those of the present ingresses. Waits until each is known or known to be absent: a restarted agent must not
+        take a certificate from the proxy because the API has not told it yet. Raises Unavailable."""
         wanted = {
             Reference("Secret", ingress["metadata"].get("namespace", ""), entry["secretName"])
             for ingress in self._ingresses.values()
@@ -107,5 +116,6 @@ class Cluster:
             if entry.get("secretName")
         }
         sources.use(TLS_USER, wanted, group)
+        await sources.known(wanted)
         found = (sources.secret(one.namespace, one.name) for one in wanted)
         return tuple(secret for secret in found if secret is not None)

@@ -25,9 +25,8 @@ KINDS: Final = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
 class Sources:
     """A `Lookup`. `changed` is called with the uid of each pod that an object concerns."""
 
-    def __init__(self, follow: Follow, changed: Callable[[str], None], *, tell_first: bool = False) -> None:
-        """`tell_first`: the first answer counts as a change too, for users who do not wait for `known`."""
-        self._follow, self._changed, self._tell_first = follow, changed, tell_first
+    def __init__(self, follow: Follow, changed: Callable[[str], None]) -> None:
+        self._follow, self._changed = follow, changed
         self._users: dict[Reference, set[str]] = {}
         self._tasks: dict[Reference, asyncio.Task[None]] = {}
         self._known: dict[Reference, asyncio.Event] = {}
@@ -74,7 +73,7 @@ class Sources:
                 self._objects[reference] = obj
             first = not self._known[reference].is_set()
             self._known[reference].set()
-            if self._tell_first if first else before != obj:
+            if not first and before != obj:
                 for uid in self._users.get(reference, ()):
                     self._changed(uid)
 

@@ -49,7 +49,8 @@ async def follow(
         except GitwardError as error:  # The top of the loop: any answer of the server means "again, later".
             if isinstance(error, Expired):
                 state.resource_version = ""
-            log.info("watch interrupted", extra={"fields": {"kind": kind.resource, "error": str(error)}})
+            level = logging.INFO if pause_seconds == PAUSE_MIN_SECONDS else logging.DEBUG  # Told once.
+            log.log(level, "watch interrupted", extra={"fields": {"kind": kind.resource, "error": str(error)}})
         await asyncio.sleep(pause_seconds)
         pause_seconds = min(pause_seconds * 2, PAUSE_MAX_SECONDS)
 
