@@ -12,7 +12,7 @@ from gitops.kinds.objects import key_of
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS: Final = 0.3  # Most pods are running by then: one write instead of three.
+GATHER_SECONDS: Final = 1.0  # Most pods are running by then: one write instead of three.
 RETRY_SECONDS: Final = 1.0
 CONFLICT_SECONDS: Final = 0.2  # The watch brings the newer pod, mostly before.
 

@@ -15,15 +15,19 @@ import requests
 from docker.api.client import APIClient
 
 from agent.runtime import pause
+from agent.runtime.docker_answers import (
+    container_state,
+    engine_info,
+    image_state,
+    phase_of,
+    split,
+    version_of,
+)
 from agent.runtime.docker_requests import container_body, container_name, oom_score_min, sandbox_body
 from agent.runtime.docker_stream import DockerStream
 from agent.runtime.protocol import (
-    LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_CONTAINER,
-    LABEL_IMAGE,
-    LABEL_POD_NAME,
-    LABEL_POD_NAMESPACE,
     LABEL_POD_UID,
     SANDBOX,
     ContainerSpec,
@@ -74,11 +78,11 @@ class DockerRuntime:
 
         def probe() -> tuple[APIClient, EngineInfo]:
             api = APIClient(base_url=host, version="auto", timeout=int(CALL_SECONDS), max_pool_size=THREADS)
-            version = _version(api.version()["ApiVersion"])
+            version = version_of(api.version()["ApiVersion"])
             api.close()
             text = ".".join(str(part) for part in min(version, API_VERSION_MAX))
             api = APIClient(base_url=host, version=text, timeout=int(CALL_SECONDS), max_pool_size=THREADS)
-            return api, _engine_info(api, text)
+            return api, engine_info(api.info(), text)
 
         try:
             api, info = await asyncio.to_thread(probe)
@@ -126,18 +130,18 @@ class DockerRuntime:
 
     async def image(self, reference: str) -> ImageState | None:
         try:
-            return await self._ask(lambda: _image_state(self._api.inspect_image(reference)))
+            return await self._ask(lambda: image_state(self._api.inspect_image(reference)))
         except NotFound:
             return None
 
     async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
         def call() -> ImageState:
-            repository, tag = _split(reference)
+            repository, tag = split(reference)
             known = dict(auth) if auth else None
             for line in self._api.pull(repository, tag=tag, stream=True, decode=True, auth_config=known):
                 if "error" in line:
                     raise NotFound(line["error"])
-            return _image_state(self._api.inspect_image(reference))
+            return image_state(self._api.inspect_image(reference))
 
         return await self._ask(call, timeout_seconds=PULL_SECONDS)
 
@@ -196,7 +200,7 @@ class DockerRuntime:
         states = []
         for entry in found:
             known = self._details.get(entry["Id"])
-            if known is None or known.phase is not _phase(entry["State"]):
+            if known is None or known.phase is not phase_of(entry["State"]):
                 try:
                     known = self._inspect(entry["Id"])
                 except docker.errors.NotFound:
@@ -209,41 +213,48 @@ class DockerRuntime:
         return states
 
     def _inspect(self, container_id: str) -> ContainerState:
-        state = _container_state(self._api.inspect_container(container_id))
+        return self._noted(self._api.inspect_container(container_id))
+
+    def _noted(self, found: Mapping[str, Any]) -> ContainerState:
+        state = container_state(found)
         if state.phase is not Phase.CREATED:
-            self._details[container_id] = state
+            self._details[state.id] = state
         return state
 
     def _make_sandbox(self, spec: SandboxSpec) -> ContainerState:
         body = sandbox_body(self._cluster, spec, self._pause(), oom_score_min=self._oom_min)
         container_id = self._create(body, container_name(self._cluster, spec))
+        self._start(container_id)
         found = self._api.inspect_container(container_id)
         if not found["State"]["Running"]:
-            self._start(container_id)
-            found = self._api.inspect_container(container_id)
-            if not found["State"]["Running"]:
-                # A start that failed once fails for ever: the next try shall make a new one.
-                self._api.remove_container(container_id, force=True)
-                raise Unavailable(
-                    f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}"
-                )
+            # A start that failed once fails for ever: the next try shall make a new one.
+            self._api.remove_container(container_id, force=True)
+            raise Unavailable(
+                f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}"
+            )
         # Docker shares these files with every container that joins, so one write serves them all; a bind mount
         # for each container would cost a tenth of its start.
         for path, content in ((found["HostsPath"], spec.hosts), (found["ResolvConfPath"], spec.resolv_conf)):
             if content and path:
                 Path(path).write_text(content, encoding="utf-8")
-        return self._inspect(container_id)
+        return self._noted(found)
 
     def _make_container(self, spec: ContainerSpec) -> str:
-        wanted = {LABEL_CLUSTER: self._cluster, LABEL_POD_UID: spec.pod_uid, LABEL_CONTAINER: SANDBOX}
-        sandbox = self._api.containers(
-            filters={"label": [f"{name}={value}" for name, value in wanted.items()]}
-        )
-        if not sandbox:
+        sandbox_id = self._sandbox_of(spec.pod_uid)
+        if not sandbox_id:
             pod = f"{spec.pod_namespace}/{spec.pod_name}"
             raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
-        body = container_body(self._cluster, spec, sandbox[0]["Id"], oom_score_min=self._oom_min)
+        body = container_body(self._cluster, spec, sandbox_id, oom_score_min=self._oom_min)
         return self._create(body, container_name(self._cluster, spec))
+
+    def _sandbox_of(self, pod_uid: str) -> str:
+        """The id of its running sandbox, '' if there is none."""
+        for state in list(self._details.values()):
+            if state.pod_uid == pod_uid and state.container == SANDBOX and state.phase is Phase.RUNNING:
+                return state.id
+        wanted = {LABEL_CLUSTER: self._cluster, LABEL_POD_UID: pod_uid, LABEL_CONTAINER: SANDBOX}
+        found = self._api.containers(filters={"label": [f"{name}={value}" for name, value in wanted.items()]})
+        return str(found[0]["Id"]) if found else ""
 
     def _create(self, body: Mapping[str, Any], name: str) -> str:
         """The id; of the existing container if the name is taken."""
@@ -252,6 +263,9 @@ class DockerRuntime:
         except docker.errors.APIError as error:
             if error.status_code == 409:
                 return str(self._api.inspect_container(name)["Id"])
+            if error.status_code == 404 and "image" not in str(error.explanation).lower():
+                self._details.clear()  # Its sandbox is gone behind our back.
+                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
             raise
 
     def _start(self, container_id: str) -> None:
@@ -299,85 +313,6 @@ class _Slot:
         if self._held:
             self._held = False
             self._slots.release()
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)
-
-
-def _engine_info(api: APIClient, api_version: str) -> EngineInfo:
-    found = api.info()
-    architectures = {"x86_64": "amd64", "aarch64": "arm64"}
-    return EngineInfo(
-        name="docker",
-        version=found["ServerVersion"],
-        api_version=api_version,
-        operating_system=found["OperatingSystem"],
-        kernel_version=found["KernelVersion"],
-        architecture=architectures.get(found["Architecture"], found["Architecture"]),
-        cpus=found["NCPU"],
-        memory_bytes=found["MemTotal"],
-    )
-
-
-def _phase(state: str) -> Phase:
-    match state:
-        case "created":
-            return Phase.CREATED
-        case "running" | "paused" | "restarting":
-            return Phase.RUNNING
-        case _:
-            return Phase.EXITED
-
-
-def _container_state(found: Mapping[str, Any]) -> ContainerState:
-    labels, state = found["Config"]["Labels"], found["State"]
-    phase = _phase(state["Status"])
-    if phase is Phase.CREATED and state["Error"]:
-        phase = Phase.EXITED  # Its start failed: an end with the engine's own code and words.
-    created = _moment(found["Created"])
-    return ContainerState(
-        id=found["Id"],
-        pod_uid=labels.get(LABEL_POD_UID, ""),
-        pod_name=labels.get(LABEL_POD_NAME, ""),
-        pod_namespace=labels.get(LABEL_POD_NAMESPACE, ""),
-        container=labels.get(LABEL_CONTAINER, ""),
-        attempt=int(labels.get(LABEL_ATTEMPT, "0")),
-        phase=phase,
-        pid=state["Pid"] if phase is Phase.RUNNING else 0,
-        image=labels.get(LABEL_IMAGE, ""),
-        image_id=found["Image"],
-        exit_code=state["ExitCode"],
-        oom_killed=state["OOMKilled"],
-        error=state["Error"],
-        created_at=created,
-        started_at=_moment(state["StartedAt"]),
-        finished_at=(_moment(state["FinishedAt"]) or created) if phase is Phase.EXITED else None,
-        labels=labels,
-    )
-
-
-def _moment(text: str) -> datetime | None:
-    """Docker's times have nine digits; the year 1 means never."""
-    if text.startswith("0001"):
-        return None
-    head, _, rest = text.partition(".")
-    digits = rest.rstrip("Z")[:6] if rest else "0"
-    return datetime.fromisoformat(f"{head.rstrip('Z')}.{digits:0<6}+00:00")
-
-
-def _image_state(found: Mapping[str, Any]) -> ImageState:
-    return ImageState(found["Id"], found["Config"].get("User") or "", tuple(found.get("RepoDigests") or ()))
-
-
-def _split(reference: str) -> tuple[str, str]:
-    """Repository and tag or digest; `latest` where none is given."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    head, _, tail = reference.rpartition(":")
-    return (head, tail) if head and "/" not in tail else (reference, "latest")
 
 
 def _translated(error: docker.errors.APIError, host: str) -> GitwardError:

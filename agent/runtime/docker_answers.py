@@ -1,0 +1,96 @@
+"""What Docker answers, in our words. Pure. Source: Docker Engine API 1.41."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.runtime.protocol import (
+    LABEL_ATTEMPT,
+    LABEL_CONTAINER,
+    LABEL_IMAGE,
+    LABEL_POD_NAME,
+    LABEL_POD_NAMESPACE,
+    LABEL_POD_UID,
+    ContainerState,
+    EngineInfo,
+    ImageState,
+    Phase,
+)
+
+
+def version_of(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def engine_info(found: Mapping[str, Any], api_version: str) -> EngineInfo:
+    architectures = {"x86_64": "amd64", "aarch64": "arm64"}
+    return EngineInfo(
+        name="docker",
+        version=found["ServerVersion"],
+        api_version=api_version,
+        operating_system=found["OperatingSystem"],
+        kernel_version=found["KernelVersion"],
+        architecture=architectures.get(found["Architecture"], found["Architecture"]),
+        cpus=found["NCPU"],
+        memory_bytes=found["MemTotal"],
+    )
+
+
+def phase_of(state: str) -> Phase:
+    match state:
+        case "created":
+            return Phase.CREATED
+        case "running" | "paused" | "restarting":
+            return Phase.RUNNING
+        case _:
+            return Phase.EXITED
+
+
+def container_state(found: Mapping[str, Any]) -> ContainerState:
+    labels, state = found["Config"]["Labels"], found["State"]
+    phase = phase_of(state["Status"])
+    if phase is Phase.CREATED and state["Error"]:
+        phase = Phase.EXITED  # Its start failed: an end with the engine's own code and words.
+    created = moment(found["Created"])
+    return ContainerState(
+        id=found["Id"],
+        pod_uid=labels.get(LABEL_POD_UID, ""),
+        pod_name=labels.get(LABEL_POD_NAME, ""),
+        pod_namespace=labels.get(LABEL_POD_NAMESPACE, ""),
+        container=labels.get(LABEL_CONTAINER, ""),
+        attempt=int(labels.get(LABEL_ATTEMPT, "0")),
+        phase=phase,
+        pid=state["Pid"] if phase is Phase.RUNNING else 0,
+        image=labels.get(LABEL_IMAGE, ""),
+        image_id=found["Image"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        error=state["Error"],
+        created_at=created,
+        started_at=moment(state["StartedAt"]),
+        finished_at=(moment(state["FinishedAt"]) or created) if phase is Phase.EXITED else None,
+        labels=labels,
+    )
+
+
+def moment(text: str) -> datetime | None:
+    """Docker's times have nine digits; the year 1 means never."""
+    if text.startswith("0001"):
+        return None
+    head, _, rest = text.partition(".")
+    digits = rest.rstrip("Z")[:6] if rest else "0"
+    return datetime.fromisoformat(f"{head.rstrip('Z')}.{digits:0<6}+00:00")
+
+
+def image_state(found: Mapping[str, Any]) -> ImageState:
+    return ImageState(found["Id"], found["Config"].get("User") or "", tuple(found.get("RepoDigests") or ()))
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Repository and tag or digest; `latest` where none is given."""
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    head, _, tail = reference.rpartition(":")
+    return (head, tail) if head and "/" not in tail else (reference, "latest")
