@@ -1,4 +1,4 @@
-"""Whatever has the official shape can be defaulted, checked, shown and judged: no rule assumes more than the schema says."""
+"""Whatever has the official shape can be defaulted, checked, shown and judged: no rule assumes more than that."""
 
 from random import Random
 from typing import Any, Final
@@ -59,7 +59,9 @@ def a_map(random: Random, definition: dict[str, Any], depth: int) -> dict[str, A
     properties = definition.get("properties")
     if properties is None:
         values = definition.get("additionalProperties")
-        names = random.sample(TEXTS[1:], random.choice((0, 1, 2))) if isinstance(values, dict) else []
+        if not isinstance(values, dict):
+            return {}
+        names = random.sample(TEXTS[1:], random.choice((0, 1, 2)))
         return {name: a_value(random, values, depth + 1) for name in names}
     required = definition.get("required", ())
     share = random.choice((0.1, 0.5, 0.9)) if depth < DEPTH_MAX else 0
