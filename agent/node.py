@@ -1,6 +1,6 @@
 """The composition root of the agent: engine, network, volumes, probes and the API, joined into one node.
 
-`python -m agent.node --config FILE` is the process that `gitward up` starts: it dies with its parent, and whatever ends
+`python -m agent.node --config FILE --parent PID` is the process that `gitward up` starts: it dies with its parent, and whatever ends
 it leaves the pods running.
 """
 
@@ -280,11 +280,12 @@ def main() -> None:
     """The agent's process."""
     parser = argparse.ArgumentParser(prog="python -m agent.node", description="Gitward's node agent.")
     parser.add_argument("--config", type=Path, required=True, help="written by `gitward up`")
-    config: Path = parser.parse_args().config
-    parent = os.getppid()
+    parser.add_argument("--parent", type=int, required=True, help="the process whose end is this one's too")
+    told = parser.parse_args()
+    config: Path = told.config
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        return  # It died before it could be told apart.
+    if os.getppid() != told.parent:
+        return  # It died while we started: nobody would ever end us, and a second agent may come.
     _configure_logs()
     try:
         settings, credentials = read_config(config)

@@ -172,9 +172,8 @@ async def _docker_agent(settings: UpSettings, master: Master, name: str) -> None
     )
     pause_seconds = AGENT_PAUSE_SECONDS
     while True:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent.node", "--config", str(config)
-        )
+        command = (sys.executable, "-m", "agent.node", "--config", str(config), "--parent", str(os.getpid()))
+        process = await asyncio.create_subprocess_exec(*command)
         try:
             code = await process.wait()
         except asyncio.CancelledError:
