@@ -31,6 +31,7 @@ CHECK_SECONDS: Final = 3.0  # How soon flushed rules are put back.
 RETRY_SECONDS: Final = 2.0
 WITHOUT_SECONDS_MAX: Final = 2.0
 FLOWS_POLL_SECONDS: Final = 0.1
+INGRESS_PART: Final = "ingress"
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
@@ -95,8 +96,13 @@ class NodeNetwork:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """What this node cannot do now: part -> why."""
-        return self._problems
+        """What pods need and this node cannot do now: part -> why. Not the proxy: a taken port 80 stops no pod."""
+        return {part: why for part, why in self._problems.items() if part != INGRESS_PART}
+
+    @property
+    def ingress_problem(self) -> str:
+        """Why this node's proxy does not follow the newest state; '' if it does."""
+        return self._problems.get(INGRESS_PART, "")
 
     async def setup(self) -> None:
         """Bridge, guards and DNS are there when it returns. Raises Invalid or Unavailable: no pod can run then."""
@@ -216,7 +222,7 @@ class NodeNetwork:
         results = await asyncio.gather(
             self._try("services", lambda: self._services.apply(table)),
             self._try("dns", lambda: self._dns.apply(self._dns_table(state.services, slices))),
-            self._try("ingress", lambda: self._ingress.apply(plan, secrets)),
+            self._try(INGRESS_PART, lambda: self._ingress.apply(plan, secrets)),
         )
         if self._ingress.applied is not None:
             self._proxy_runs.set()

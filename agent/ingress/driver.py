@@ -87,12 +87,22 @@ class IngressDriver:
         rendered = haproxy.render(plan, slots, usable, self._settings)
         if rendered.structure == running:
             await asyncio.to_thread(self._write_config, rendered)
-            await self._socket.to_all(commands(now, slots))
         else:
             await asyncio.to_thread(self._check_and_write, rendered)
             await self._load(rendered.structure, is_running=running != "")
             await asyncio.to_thread(self._tidy, rendered.structure, usable)
+        await self._lead(plan)
         self.applied, self.troubles = plan, (*plan.troubles, *troubles)
+
+    async def _lead(self, plan: Plan) -> None:
+        """Every worker sends to the plan's endpoints only: those of earlier files still end kept-alive connections."""
+        endpoints = {each.name: each.endpoints for each in plan.backends}
+        for worker in await self._socket.workers():
+            now = await self._socket.slots(worker)
+            wanted = {
+                name: assign(now[name], endpoints[name], grow=False) for name in endpoints if name in now
+            }
+            await self._socket.tell(worker, commands(now, wanted))
 
     async def open_flows(self, pod_ip: str) -> int:
         """Requests that the proxy has open at this pod. 0 where no proxy runs. Raises Unavailable."""
@@ -107,7 +117,7 @@ class IngressDriver:
         if not self.helper.is_running():
             return "", {}
         try:
-            return await self._socket.structure(), await self._socket.slots()
+            return await self._socket.structure(), await self._socket.slots((await self._socket.workers())[0])
         except Unavailable:
             return "", {}
 

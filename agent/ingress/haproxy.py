@@ -110,6 +110,7 @@ def _global(structure: str, settings: ProxySettings) -> tuple[str, ...]:
         f"    uid {settings.user_id}",
         f"    gid {settings.group_id}",
         "    hard-stop-after 10m",  # What a WebSocket may take after a reload.
+        "    mworker-max-reloads 20",  # Then the oldest worker ends, finished or not.
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
         "    tune.ssl.default-dh-param 2048",
     )
@@ -120,6 +121,8 @@ def _defaults() -> tuple[str, ...]:
         "defaults",
         "    mode http",
         "    balance roundrobin",
+        # After a reload a kept-alive connection ends with the answer to its next request, never between two.
+        "    option idle-close-on-response",
         "    option redispatch 1",
         "    retries 3",
         "    retry-on conn-failure empty-response",

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,19 +54,19 @@ class HaproxySocket:
         return found[1]
 
     async def workers(self) -> list[int]:
-        """Pids: the current one first, then those that only finish what they have."""
-        return list(parse_workers(await self.ask("show proc")))
+        """Pids: the current one first, then those that only finish what they have. Raises Unavailable: none."""
+        if found := list(parse_workers(await self.ask("show proc"))):
+            return found
+        raise Unavailable(f"HAProxy at {self._path} has no worker")
 
-    async def to_all(self, commands: Iterable[str]) -> None:
-        """An old worker that has just ended, or that lacks a backend, is none of our concern."""
-        wanted = list(commands)
-        for pid in await self.workers() if wanted else ():
-            for start in range(0, len(wanted), COMMANDS_PER_CALL_MAX):
-                part = wanted[start : start + COMMANDS_PER_CALL_MAX]
-                await self.ask("; ".join(f"@!{pid} {command}" for command in part))
+    async def tell(self, worker: int, commands: Sequence[str]) -> None:
+        """An old worker that has just ended is none of our concern."""
+        for start in range(0, len(commands), COMMANDS_PER_CALL_MAX):
+            part = commands[start : start + COMMANDS_PER_CALL_MAX]
+            await self.ask("; ".join(f"@!{worker} {command}" for command in part))
 
-    async def slots(self) -> dict[str, Slots]:
-        return parse_slots(await self.ask("@1 show servers state"))
+    async def slots(self, worker: int) -> dict[str, Slots]:
+        return parse_slots(await self.ask(f"@!{worker} show servers state"))
 
     async def open_flows(self, address: str) -> int:
         """Connections to servers of this address that carry a request now, in all workers."""

@@ -21,12 +21,16 @@ Slots = tuple[Slot, ...]
 EMPTY: Final = Slot(None, active=False)
 
 
-def assign(now: Slots, endpoints: tuple[Backend, ...]) -> Slots:
-    """The slots for exactly these endpoints; none that stays is moved. More slots only if those of now are too few."""
+def assign(now: Slots, endpoints: tuple[Backend, ...], *, grow: bool = True) -> Slots:
+    """The slots for exactly these endpoints; none that stays is moved. More slots only if those of now are too few.
+
+    `grow` False: a worker's lines cannot be more than they are; endpoints that find no room are left out.
+    """
     wanted = set(endpoints)
     slots = [slot._replace(active=slot.backend in wanted) for slot in now]
     new = sorted(wanted - {slot.backend for slot in slots if slot.active and slot.backend is not None})
-    slots += [EMPTY] * (slots_for(len(wanted)) - len(slots))
+    if grow:
+        slots += [EMPTY] * (slots_for(len(wanted)) - len(slots))
     free = [number for number, slot in enumerate(slots) if not slot.active]
     free.sort(key=lambda number: slots[number].backend is not None)  # Never used ones first.
     for number, backend in zip(free, new, strict=False):

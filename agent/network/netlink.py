@@ -1,5 +1,5 @@
 """pyroute2, which has no type hints: imported here, and from here by the rest."""
 
-from pyroute2 import IPRoute, NetlinkError  # type: ignore[import-untyped] # Ships neither stubs nor py.typed.
+from pyroute2 import IPRoute, NetlinkError
 
 __all__ = ["IPRoute", "NetlinkError"]

@@ -36,7 +36,7 @@ class Host:
 
     def run(self, *command: str) -> str:
         """Its output; '' if it failed or took too long."""
-        inside = ("nsenter", "-n", "-t", str(self.pid), "timeout", "4", *command)
+        inside = ("nsenter", "-n", "-t", str(self.pid), "timeout", "2", *command)
         done = subprocess.run(
             inside, capture_output=True, text=True, timeout=COMMAND_SECONDS_MAX, check=False
         )

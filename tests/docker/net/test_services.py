@@ -31,15 +31,19 @@ def a_table(*addresses: str, affinity: int = 0) -> ServiceTable:
 
 
 def from_node(url: str) -> str:
-    command = ("timeout", "4", "busybox", "wget", "-q", "-O", "-", url)
+    command = ("timeout", "2", "busybox", "wget", "-q", "-O", "-", url)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 class Node:
-    """The network and rules of a node with two pods, `a` and `b`."""
+    """The network and rules of a node with two pods, `a` and `b`. `program`: the iptables that others here use."""
 
-    def __init__(self, settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any) -> None:
+    def __init__(
+        self, settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, program: str
+    ) -> None:
+        self.program = program
+        self.iptables("-A", "INPUT", "-s", "203.0.113.1", "-j", "DROP")
         self.driver = ServicesDriver(rules_for(settings))
         network = Network(settings)
         self.a, self.b = new_host("10.77.3.2"), new_host("10.77.3.3")
@@ -56,10 +60,15 @@ class Node:
     def apply(self, table: ServiceTable) -> None:
         asyncio.run(self.driver.apply(table))
 
+    def iptables(self, *arguments: str) -> None:
+        subprocess.run((self.program, *arguments), check=True)
 
-@pytest.fixture
-def node(settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any) -> Node:
-    return Node(settings, new_host, serve)
+
+@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
+def node(
+    settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, request: pytest.FixtureRequest
+) -> Node:
+    return Node(settings, new_host, serve, request.param)
 
 
 def test_a_service_is_reached_from_pods_from_the_node_and_by_a_pod_behind_it(node: Node) -> None:
@@ -98,8 +107,8 @@ def test_an_address_that_nobody_serves_is_refused_at_once(node: Node) -> None:
 
 
 def test_forwarding_works_though_the_engine_drops_it(node: Node) -> None:
-    subprocess.run(("iptables", "-P", "FORWARD", "DROP"), check=True)
-    subprocess.run(("iptables", "-P", "INPUT", "DROP"), check=True)
+    node.iptables("-P", "FORWARD", "DROP")
+    node.iptables("-P", "INPUT", "DROP")
 
     node.apply(a_table("10.77.3.2"))
 
@@ -131,7 +140,7 @@ def test_flushed_rules_are_put_back(node: Node) -> None:
     node.apply(a_table("10.77.3.2"))
     assert asyncio.run(node.driver.check())
     for command in (("-F",), ("-t", "nat", "-F"), ("-X",)):
-        subprocess.run(("iptables", *command), check=True)
+        node.iptables(*command)
     assert node.b.get(f"http://{VIP}/") == ""
 
     assert not asyncio.run(node.driver.check())
@@ -143,7 +152,7 @@ def test_flushed_rules_are_put_back(node: Node) -> None:
 def test_rules_flushed_before_a_change_are_written_whole(node: Node) -> None:
     node.apply(a_table("10.77.3.2"))
     for command in (("-F",), ("-X",), ("-t", "nat", "-F"), ("-t", "nat", "-X")):
-        subprocess.run(("iptables", *command), check=True)
+        node.iptables(*command)
 
     node.apply(a_table("10.77.3.3"))
     asyncio.run(node.driver.check())

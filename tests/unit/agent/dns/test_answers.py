@@ -41,7 +41,7 @@ SERVICES = [
     a_service("out", type="ExternalName", externalName="example.org"),
     a_service("alias", type="ExternalName", externalName="web.shop.svc.cluster.local"),
 ]
-ENDPOINTS = (
+ENDPOINTS: tuple[dict[str, object], ...] = (
     {"addresses": ["10.77.0.4"], "hostname": "db-0", "conditions": {"ready": True}},
     {"addresses": ["10.77.0.5"], "conditions": {"ready": True}},
     {"addresses": ["10.77.0.6"], "conditions": {"ready": False}},
