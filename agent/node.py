@@ -1,7 +1,7 @@
 """The composition root of the agent: engine, network, volumes, probes and the API, joined into one node.
 
-`python -m agent.node --config FILE --parent PID` is the process that `gitward up` starts: it dies with its parent, and whatever ends
-it leaves the pods running.
+`python -m agent.node --config FILE --parent PID` is the process that `gitward up` starts: it dies with its parent, and
+whatever ends it leaves the pods running.
 """
 
 import argparse
