@@ -51,6 +51,8 @@ def _source(source: GitSource) -> dict[str, Any]:
         "commit": {stage: commit.get(stage, "") for stage in ("fetched", "declared", "live")},
         "problems": status.get("problems", []),
         "warnings": status.get("warnings", []),
+        "unapplied": status.get("unapplied", []),
+        "waiting": status.get("waiting", []),
         "held": status.get("held", []),
         "ignoredFiles": status.get("ignoredFiles", 0),
         "lastLook": status.get("lastLook", ""),
@@ -91,16 +93,19 @@ def _state(entry: dict[str, Any]) -> str:
     commit = entry["commit"]
     if entry["problems"]:
         return "held back"
+    if entry["unapplied"]:
+        return "not applied"
     if entry["held"]:
         return "deletions held"
     return "ok" if commit["live"] and commit["live"] == commit["fetched"] else "waiting"
 
 
 def _told(sources: list[dict[str, Any]]) -> str:
-    """Problems, held deletions and warnings, a line each."""
+    """Problems, what cannot be applied or waits, held deletions and warnings, a line each."""
     lines = []
     for entry in sources:
-        lines += [f"error: {shown(line)}" for line in entry["problems"]]
+        lines += [f"error: {shown(line)}" for line in [*entry["problems"], *entry["unapplied"]]]
+        lines += [f"waiting: {shown(line)}" for line in entry["waiting"]]
         lines += [f"held: {shown(line)}" for line in entry["held"]]
         lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
     return "".join(f"{line}\n" for line in lines)

@@ -77,9 +77,12 @@ async def _missing(client: Client, name: str) -> AsyncIterator[str]:
         source = await client.get(GIT_SOURCE, "", name)
         if problems := (source.get("status") or {}).get("problems"):
             raise NotSynced("\n".join(shown(line) for line in problems))
+        if unapplied := (source.get("status") or {}).get("unapplied"):
+            raise NotSynced("\n".join(shown(line) for line in unapplied))
         commit = _commit(source)
         if not commit.get("fetched") or commit.get("live") != commit["fetched"]:
-            yield f"commit {commit.get('fetched', '?')[:7]} is not live yet"
+            waiting = (source.get("status") or {}).get("waiting") or ["it is being applied"]
+            yield f"commit {commit.get('fetched', '?')[:7]} is not live yet: {waiting[0]}"
         elif unwell := await _unwell(client):
             yield unwell
         else:

@@ -152,12 +152,9 @@ def _told(
     record: Declared, stored: Declared, *, applied: str | None = None, problem: str = "", waiting: str = ""
 ) -> Writes:
     """The record with its new status, if that is new. `applied` None: what was applied last still is."""
-    key, first = key_of(record), first_claim(record)
-    reasons = [waiting] if waiting else []
-    for claim in record["claims"]:
-        if claim is not first and claim["state"] == "declared":
-            place = f"{first['file']}:{first['line']} of source {first['source']}"
-            reasons.append(_line(claim, key, f"already declared at {place}, which keeps it"))
+    first = first_claim(record)
+    later = [claim for claim in record["claims"] if claim is not first and claim["state"] == "declared"]
+    reasons = [*([waiting] if waiting else []), *(waits_behind(record, claim) for claim in later)]
     status: DeclaredStatus = {}
     if commit := applied or record.get("status", {}).get("applied"):
         status["applied"] = commit
@@ -167,6 +164,13 @@ def _told(
         status["waiting"] = "; ".join(reasons)
     told: Declared = {**record, "status": status}
     return NOTHING if told == {"status": {}, **stored} else Writes(status=told)
+
+
+def waits_behind(record: Declared, claim: Claim) -> str:
+    """What is told of a later claim: the first one keeps the object."""
+    first = first_claim(record)
+    place = f"{first['file']}:{first['line']} of source {first['source']}"
+    return _line(claim, key_of(record), f"already declared at {place}, which keeps it")
 
 
 def first_claim(record: Declared) -> Claim:

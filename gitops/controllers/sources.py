@@ -1,10 +1,13 @@
-"""Says of each source which commit is live: the one whose objects are all applied, with nothing left to prune."""
+"""Says of each source which commit is live: the one whose objects are all applied, with nothing left to prune.
 
-from collections.abc import Iterable
+What keeps it from being so is told in the source, since nobody sees the records that it comes from.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.apply import first_claim, is_applied
+from gitops.controllers.apply import first_claim, is_applied, waits_behind
 from gitops.kinds.gitward import (
     DECLARED,
     DECLARED_GROUP,
@@ -18,25 +21,60 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, key_of
 from gitops.reconcile import NOTHING, Controller, Reader, Trigger, Writes
 
+LINES_MAX: Final = 100  # Of each list in a status.
+
 
 def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
-    """Set `status.commit.live` to the declared commit once everything of it is live.
+    """Set `status.commit.live` to the declared commit once everything of it is live, or tell what is in the way.
 
-    Looks through all records (a few thousand take milliseconds) and stops at the first that is not done. A claim that
-    waits behind another source's does not count, nor one that is held: both are reported where they are decided.
+    Looks through all records (a few thousand take milliseconds) and stops at the first that is on its way, which will
+    wake us again. A claim that waits behind another source's does not count, nor one that is held.
     """
     source = view.get(GIT_SOURCE, key)
-    commit = source.get("status", {}).get("commit", {}) if source else {}
-    declared = commit.get("declared")
-    if source is None or not declared or commit.get("live") == declared:
+    status: GitSourceStatus = (source.get("status") if source else None) or {}
+    commit = status.get("commit") or CommitState()
+    if source is None or "declared" not in commit:
         return NOTHING
-    records = cast(Iterable[Declared], view.list_group(DECLARED_GROUP))
-    if not all(_is_done(record, key.name) for record in records):
-        return NOTHING
-    live: CommitState = {**commit, "live": declared}
-    status: GitSourceStatus = {**source.get("status", {}), "commit": live}
-    told: GitSource = {**source, "status": status}
-    return Writes(status=told)
+    is_live, unapplied, waiting = True, list[str](), list[str]()
+    for record in cast(Iterable[Declared], view.list_group(DECLARED_GROUP)):
+        problem, reason = _in_the_way(record, key.name)
+        if not _is_done(record, key.name):
+            if not problem and not reason:
+                return NOTHING
+            is_live = False
+        unapplied += [problem] if problem else []
+        waiting += [reason] if reason else []
+    told: GitSourceStatus = {
+        **status,
+        "commit": {**commit, "live": commit["declared"]} if is_live else commit,
+    }
+    if unapplied or "unapplied" in status:
+        told["unapplied"] = _bounded(unapplied)
+    if waiting or "waiting" in status:
+        told["waiting"] = _bounded(waiting)
+    changed: GitSource = {**source, "status": told}
+    return NOTHING if told == status else Writes(status=changed)
+
+
+def _bounded(lines: Sequence[str]) -> list[str]:
+    if len(lines) <= LINES_MAX:
+        return list(lines)
+    return [*lines[:LINES_MAX], f"… and {len(lines) - LINES_MAX} more"]
+
+
+def _in_the_way(record: Declared, source: str) -> tuple[str, str]:
+    """What is told of a source's own claim: why it cannot be applied, and what it waits for; '' for nothing."""
+    first, status = first_claim(record), record.get("status") or {}
+    declared = [claim for claim in record["claims"] if claim["state"] == "declared"]
+    ours = next((claim for claim in declared if claim["source"] == source), None)
+    if ours is None:
+        return "", ""
+    if ours is not first:
+        return "", waits_behind(record, ours)
+    waiting = status.get("waiting", "")
+    for later in reversed(declared[1:]):  # Theirs to tell, not ours.
+        waiting = waiting.removesuffix(waits_behind(record, later)).removesuffix("; ")
+    return status.get("problem", ""), waiting
 
 
 def _is_done(record: Declared, source: str) -> bool:
@@ -51,10 +89,14 @@ def _is_done(record: Declared, source: str) -> bool:
 
 
 def _of_record(view: Reader, record: KubeObject) -> Iterable[Key]:
-    """The sources that have, or had, a claim in it and nothing left to do there: this may have been the last thing."""
+    """The sources that have, or had, a claim in it about which there is something to tell: it may be the last thing."""
     now = view.get(DECLARED, key_of(record))
     sources = {claim["source"]: None for claim in cast(Declared, record)["claims"]}
-    return [GIT_SOURCE.key("", source) for source in sources if now is None or _is_done(now, source)]
+    return [
+        GIT_SOURCE.key("", source)
+        for source in sources
+        if now is None or _is_done(now, source) or any(_in_the_way(now, source))
+    ]
 
 
 def _itself(view: Reader, source: KubeObject) -> Iterable[Key]:

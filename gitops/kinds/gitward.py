@@ -61,6 +61,10 @@ class GitSourceStatus(TypedDict):
     commit: NotRequired[CommitState]
     problems: NotRequired[list[str]]  # Lines that start with `file:line:`; they hold the whole commit back.
     warnings: NotRequired[list[str]]
+    unapplied: NotRequired[
+        list[str]
+    ]  # Objects of the declared commit that cannot be applied: lines as `problems`.
+    waiting: NotRequired[list[str]]  # Those that wait for something (a namespace, a kind, another source).
     held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
     lastLook: NotRequired[str]
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.

@@ -63,20 +63,23 @@ def declare(view: Reader, look: Look, now: datetime, *, epoch: int | None = None
         "held": _bounded([_held_line(records[key], look.source) for key in sorted(held)]),
         "ignoredFiles": look.compiled.ignored_files,
     }
+    is_new = _declared_commit(view, look.source) != look.commit
+    if is_new:  # What an earlier commit met says nothing of this one.
+        status |= {"unapplied": [], "waiting": []}
     commit: CommitState = {"fetched": look.commit, "declared": look.commit}
     puts.extend(_telling(view, look.source, status, commit, now))
-    is_new = _declared_commit(view, look.source) != look.commit or len(puts) > 1
-    recorded = SourceCommit(look.source, look.commit) if is_new else None
+    recorded = SourceCommit(look.source, look.commit) if is_new or len(puts) > 1 else None
     return Txn(tuple(puts), actor=f"sync/{look.source}", cause=look.commit, source=recorded, epoch=epoch)
 
 
 def report(
     view: Reader, source: str, problems: Sequence[str], now: datetime, *, fetched: str | None = None,
-    warnings: Sequence[str] = (), epoch: int | None = None,
+    warnings: Sequence[str] | None = None, epoch: int | None = None,
 ) -> Txn:  # fmt: skip
-    """The transaction that says why nothing new is declared. What was declared before stays."""
+    """The transaction that says why nothing new is declared. What was declared before stays. `warnings` None: as they
+    were."""
     status: GitSourceStatus = {"problems": _bounded(problems)}
-    if warnings:
+    if warnings is not None:
         status["warnings"] = _bounded(warnings)
     commit: CommitState = {"fetched": fetched} if fetched else {}
     puts = tuple(_telling(view, source, status, commit, now))
@@ -141,6 +144,9 @@ def _withdrawing(record: Declared, source: str, state: State) -> Iterator[Put]:
 
 def _put(record: Declared, claims: list[Claim]) -> Put:
     changed: Declared = {**record, "claims": claims}
+    if "status" in record:  # Its words were about other claims. What was applied still is.
+        applied = record["status"].get("applied")
+        changed["status"] = {"applied": applied} if applied else {}
     return Put(changed, expect=Position(int(record["metadata"]["resourceVersion"])))
 
 

@@ -48,12 +48,58 @@ def test_a_commit_is_live(live: bool, records: list[Any]) -> None:
 
     told: Any = reconcile(world.view, SHOP, NOW).status
 
-    assert (told is not None) == live
+    commit = told["status"]["commit"] if told else {}
+    assert commit.get("live") == ("c2" if live else None if told is None else "c1")
     if told:
-        assert told["status"] == {
-            "commit": {"fetched": "c2", "declared": "c2", "live": "c2"},
-            "warnings": ["one"],
-        }
+        assert told["status"]["warnings"] == ["one"]
+
+
+def test_what_is_in_the_way_is_told_until_it_is_gone() -> None:
+    behind = record(a_claim("b", source="other"), a_claim("b"))
+    records = [
+        record(a_claim(), problem="shop/web.yaml:1: no"),
+        record(a_claim("c"), waiting="shop/web.yaml:1: ConfigMap shop/c: there is no namespace shop"),
+        behind,
+    ]
+    world = World(source(declared="c1"), *records)
+
+    told: Any = reconcile(world.view, SHOP, NOW).status
+
+    assert told["status"] == {
+        "commit": {"declared": "c1"},
+        "warnings": ["one"],
+        "unapplied": ["shop/web.yaml:1: no"],
+        "waiting": [
+            "shop/web.yaml:1: ConfigMap shop/b: already declared at other/web.yaml:1 of source other, which keeps it",
+            "shop/web.yaml:1: ConfigMap shop/c: there is no namespace shop",
+        ],
+    }
+    world.put(told)
+    assert not reconcile(world.view, SHOP, NOW)
+    world.put(record(a_claim(), applied="c1"))
+    world.put(record(a_claim("c"), applied="c1"))
+    again: Any = reconcile(world.view, SHOP, NOW).status
+    assert again["status"]["unapplied"] == []
+    assert len(again["status"]["waiting"]) == 1
+    assert again["status"]["commit"]["live"] == "c1"
+
+
+def test_what_others_wait_for_behind_us_is_theirs_to_tell() -> None:
+    both = record(a_claim(), a_claim(source="other"), applied="c1", waiting="x")
+    line = "other/web.yaml:1: ConfigMap shop/a: already declared at shop/web.yaml:1 of source shop, which keeps it"
+    world = World(source(declared="c1"), {**both, "status": {"applied": "c1", "waiting": line}})
+
+    told: Any = reconcile(world.view, SHOP, NOW).status
+
+    assert "waiting" not in told["status"]
+
+
+def test_while_something_is_on_its_way_nothing_is_told() -> None:
+    world = World(
+        source(declared="c1"), record(a_claim()), record(a_claim("b"), problem="shop/web.yaml:1: no")
+    )
+
+    assert not reconcile(world.view, SHOP, NOW)
 
 
 def test_a_live_commit_is_told_once() -> None:
@@ -72,11 +118,13 @@ def woken(world: World, changed: Any) -> list[Key]:
     return list(trigger.keys(world.view, changed))
 
 
-def test_a_record_wakes_its_source_only_when_it_is_done() -> None:
-    waiting, done = record(a_claim()), record(a_claim(), applied="c1")
+def test_a_record_wakes_its_source_only_when_it_is_done_or_has_something_to_tell() -> None:
+    on_its_way, done = record(a_claim()), record(a_claim(), applied="c1")
+    stuck = record(a_claim(), problem="shop/web.yaml:1: no")
 
-    assert woken(World(waiting), waiting) == []
+    assert woken(World(on_its_way), on_its_way) == []
     assert woken(World(done), done) == [SHOP]
+    assert woken(World(stuck), stuck) == [SHOP]
 
 
 def test_a_record_that_is_gone_wakes_the_source_that_withdrew_it() -> None:
