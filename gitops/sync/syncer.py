@@ -213,7 +213,7 @@ class Syncer:
         return mirror
 
     async def _failed(
-        self, name: str, problems: Sequence[str], commit: str = "", warnings: Sequence[str] = ()
+        self, name: str, problems: Sequence[str], commit: str = "", warnings: Sequence[str] | None = None
     ) -> Outcome:
         self._done.pop(name, None)
         self._say_new(name, problems)
@@ -224,7 +224,7 @@ class Syncer:
         return Outcome(name, commit, declared=False, problems=tuple(problems))
 
     async def _write_report(
-        self, name: str, problems: Sequence[str], commit: str, warnings: Sequence[str] = ()
+        self, name: str, problems: Sequence[str], commit: str, warnings: Sequence[str] | None = None
     ) -> None:
         await self._store.transact(
             lambda view: report(
