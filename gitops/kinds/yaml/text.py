@@ -81,7 +81,8 @@ def read_events(text: str, file: str) -> Iterator[Any]:
         parts = [part for part in (error.context, error.problem) if part]
         raise Unreadable(file, mark.line + 1 if mark else 1, ", ".join(parts) or "not YAML") from error
     except yaml.reader.ReaderError as error:
-        raise Unreadable(file, 1, f"not YAML: {error.reason} at character {error.position}") from error
+        line = text.encode().count(b"\n", 0, error.position) + 1
+        raise Unreadable(file, line, f"not YAML: {error.reason}") from error
     except UnicodeEncodeError as error:
         raise Unreadable(file, 1, "not UTF-8 text") from error
 
