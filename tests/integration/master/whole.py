@@ -16,6 +16,7 @@ from shutil import copytree
 from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
+import pytest
 import uvloop
 
 from gitops.cli import logs
@@ -198,6 +199,20 @@ class Site:
             Client.from_kubeconfig(self.data / "admin.kubeconfig") as admin,
         ):
             yield Whole(self, master, admin)
+
+
+@pytest.fixture(scope="session")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parser]:
+    """One parser for all tests: its start takes longer than a master's."""
+    parser = Parser(tmp_path_factory.mktemp("parser") / "empty")
+    parser.start()
+    yield parser
+    parser.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, parser: Parser) -> Site:
+    return Site(tmp_path, parser)
 
 
 def run(work: Awaitable[R]) -> R:
