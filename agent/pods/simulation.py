@@ -1,4 +1,4 @@
-"""A pod as a simulated node sees it: nothing answers there, so its probes give way to what the annotations say. Pure."""
+"""A pod as a simulated node sees it: nothing answers there, so annotations stand in for its probes. Pure."""
 
 from collections.abc import Mapping
 from typing import Final, cast

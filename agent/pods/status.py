@@ -168,24 +168,22 @@ def _container(
         case Phase.RUNNING:
             status["state"] = {"running": {"startedAt": timestamp(newest.started_at or now)}}
             status["started"] = _started(container, observed, newest, known)
-            status["ready"] = not is_going(desired) and _ready(container, observed, newest, known)
+            serves = not is_going(desired) and not _is_init(desired, container)
+            status["ready"] = serves and _ready(container, observed, newest, known)
         case Phase.CREATED:
             status["state"] = {"waiting": _waiting(container, observed, first_wait, now)}
         case Phase.EXITED:
             ended = _terminated(newest)
             status["state"] = {"terminated": ended}
-            status["ready"] = "initContainers" in desired["spec"] and _is_finished_init(
-                desired, container, newest
-            )
+            status["ready"] = _is_init(desired, container) and newest.exit_code == 0
             if wait := _wait_after(desired, observed, container, newest, now):
                 status["state"], status["lastState"] = wait, {"terminated": ended}
     return status
 
 
-def _is_finished_init(desired: Pod, container: Container, ended: ContainerState) -> bool:
-    """An init container that ended well is shown as ready."""
-    names = {one["name"] for one in desired["spec"].get("initContainers", ()) if not is_sidecar(one)}
-    return container["name"] in names and ended.exit_code == 0
+def _is_init(desired: Pod, container: Container) -> bool:
+    """One that is to end before the others begin."""
+    return not is_sidecar(container) and container in desired["spec"].get("initContainers", ())
 
 
 def _absent(

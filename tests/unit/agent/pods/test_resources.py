@@ -1,0 +1,135 @@
+"""QoS, limits, security, and what Docker is asked for."""
+
+from typing import Any
+
+import pytest
+
+from agent.pods.pulling import registry_of
+from agent.pods.resources import limits_of, qos_class, runs_as_root, security_of
+from agent.runtime.docker_requests import container_body, oom_score_min, sandbox_body
+from agent.runtime.protocol import ContainerSpec, Limits, Mount, SandboxSpec, Security
+from tests.agent_world import a_pod
+
+
+def with_resources(**resources: Any) -> Any:
+    return a_pod(containers=[{"name": "app", "image": "shop:1", "resources": resources}])
+
+
+BOTH = {"cpu": "500m", "memory": "64Mi"}
+
+
+@pytest.mark.parametrize(
+    ("resources", "qos", "limits"),
+    [
+        ({}, "BestEffort", Limits(oom_score_adj=1000)),
+        ({"limits": BOTH}, "Guaranteed", Limits(64 << 20, 500_000_000, 512, oom_score_adj=-997)),
+        (
+            {"limits": BOTH, "requests": BOTH},
+            "Guaranteed",
+            Limits(64 << 20, 500_000_000, 512, oom_score_adj=-997),
+        ),
+        ({"requests": {"memory": "1Gi"}}, "Burstable", Limits(oom_score_adj=750)),
+        ({"requests": {"cpu": "2"}}, "Burstable", Limits(cpu_shares=2048, oom_score_adj=999)),
+    ],
+)
+def test_resources(resources: dict[str, Any], qos: str, limits: Limits) -> None:
+    pod = with_resources(**resources)
+
+    assert qos_class(pod) == qos
+    assert limits_of(pod, pod["spec"]["containers"][0], 4 << 30) == limits
+
+
+def test_a_containers_security_context_wins_over_its_pods() -> None:
+    own = {"runAsUser": 7, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    pod = a_pod(
+        containers=[{"name": "app", "image": "shop:1", "securityContext": own}],
+        securityContext={"runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4]},
+    )
+
+    assert security_of(pod["spec"], pod["spec"]["containers"][0]) == Security(
+        user="7:2", groups=("4", "3"), no_new_privileges=True, capabilities_drop=("ALL",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("image_user", "why"),
+    [
+        ("", "container has runAsNonRoot and image will run as root"),
+        ("1000", ""),
+        (
+            "shop",
+            "container has runAsNonRoot and image has non-numeric user (shop), cannot verify user is non-root",
+        ),
+    ],
+)
+def test_run_as_non_root(image_user: str, why: str) -> None:
+    pod = a_pod(containers=[{"name": "app", "image": "shop:1"}], securityContext={"runAsNonRoot": True})
+
+    assert runs_as_root(pod["spec"], pod["spec"]["containers"][0], image_user) == why
+
+
+def test_what_docker_is_asked_for() -> None:
+    spec = ContainerSpec(
+        "u1",
+        "web",
+        "shop",
+        "app",
+        2,
+        "shop:1",
+        command=("run",),
+        env=(("A", "1"),),
+        mounts=(Mount("/host", "/data", True),),
+        limits=Limits(memory_bytes=1024),
+    )
+
+    body = container_body("c1", spec, "sandbox")
+
+    assert body["Entrypoint"] == ["run"]
+    assert "Cmd" not in body
+    assert body["Env"] == ["A=1"]
+    assert body["HostConfig"]["NetworkMode"] == "container:sandbox"
+    assert body["HostConfig"]["MemorySwap"] == 1024
+    assert body["HostConfig"]["RestartPolicy"] == {"Name": "no"}
+    assert body["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
+    assert body["HostConfig"]["Mounts"] == [
+        {"Type": "bind", "Source": "/host", "Target": "/data", "ReadOnly": True}
+    ]
+    assert body["Labels"] == {
+        "io.gitward.cluster": "c1",
+        "io.gitward.pod-uid": "u1",
+        "io.gitward.pod-name": "web",
+        "io.gitward.pod-namespace": "shop",
+        "io.gitward.container": "app",
+        "io.gitward.attempt": "2",
+        "io.gitward.image": "shop:1",
+        "io.gitward.sandbox": "sandbox",
+    }
+
+
+def test_a_sandbox_has_no_network_of_dockers() -> None:
+    body = sandbox_body("c1", SandboxSpec("u1", "web", "shop", "web"), "sha256:1")
+
+    assert body["HostConfig"]["NetworkMode"] == "none"
+    assert body["HostConfig"]["IpcMode"] == "shareable"
+    assert body["Hostname"] == "web"
+    assert "Hostname" not in sandbox_body(
+        "c1", SandboxSpec("u1", "web", "shop", "web", host_network=True), ""
+    )
+
+
+def test_a_machine_without_the_capability_gets_no_negative_oom_score() -> None:
+    assert oom_score_min("CapBnd:\t000001ffffffffff\n") == -1000
+    assert oom_score_min("CapBnd:\t000001fffeffffff\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "registry"),
+    [
+        ("busybox", "docker.io"),
+        ("library/busybox:1", "docker.io"),
+        ("registry.example.org/a/b:1", "registry.example.org"),
+        ("localhost:5000/a", "localhost:5000"),
+    ],
+)
+def test_the_registry_of_an_image(image: str, registry: str) -> None:
+    assert registry_of(image) == registry
