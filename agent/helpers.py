@@ -64,6 +64,8 @@ class Helper:
         self.spec = spec
         self._hello = hello
         self._pid = 0
+        # Held while one is started: two starts at once would leave a process that nobody knows of.
+        self._starting = asyncio.Lock()
 
     @property
     def pid(self) -> int:
@@ -75,6 +77,10 @@ class Helper:
 
     async def ensure(self) -> bool:
         """Running, of our version and answering when it returns. True: it was started, not taken over."""
+        async with self._starting:
+            return await self._ensure()
+
+    async def _ensure(self) -> bool:
         record = read_record(self.spec.record_file)
         if record is None or not is_alive(record):
             await self._start()

@@ -1,7 +1,7 @@
 """`NodeNetwork`: links, services, DNS and ingress of one node behind one door.
 
-`sync` hands over what the API says; a loop of our own brings everything to the newest state, again and again until it
-succeeds. A part that fails holds up no other. `close` leaves it all at work: running pods need it.
+`sync` hands over what the API says; each part has a loop that brings it to the newest state, again and again until it
+succeeds, so a part that fails holds up no other. `close` leaves it all at work: running pods need it.
 """
 
 import asyncio
@@ -56,6 +56,14 @@ class ClusterState:
     secrets: tuple[Secret, ...] = ()
 
 
+class _Part:
+    """Services, DNS or ingress on its road to the newest state. `done`: the number of the last one it reached."""
+
+    def __init__(self, name: str, apply: Callable[[ClusterState], Awaitable[None]]) -> None:
+        self.name, self.apply = name, apply
+        self.wake, self.done = asyncio.Event(), 0
+
+
 class NodeNetwork:
     def __init__(self, settings: NodeNetworkSettings) -> None:
         network = settings.network
@@ -78,9 +86,13 @@ class NodeNetwork:
                 settings.ingress_http, settings.ingress_https, network.state_dir / "ingress", settings.run_dir
             )
         )
-        self._state = ClusterState()
-        self._asked = self._done = 0  # Numbers of states handed over, and brought about.
-        self._wake, self._moved = asyncio.Event(), asyncio.Condition()
+        self._parts = (
+            _Part("services", self._apply_services),
+            _Part("dns", self._apply_dns),
+            _Part(INGRESS_PART, self._apply_ingress),
+        )
+        self._state, self._asked = ClusterState(), 0
+        self._moved = asyncio.Condition()
         self._proxy_runs = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
@@ -113,17 +125,20 @@ class NodeNetwork:
         await self._dns.start(self._dns_table((), {}))
         if await self._ingress.start():
             self._proxy_runs.set()
-        for work in (self._keep_applying, self._keep_rules, self._dns.helper.keep, self._keep_proxy):
-            self._tasks.append(asyncio.create_task(work(), name=f"network {work.__name__}"))
+        works = [self._keep_rules(), self._dns.helper.keep(), self._keep_proxy()]
+        self._tasks += [asyncio.create_task(work) for work in (*works, *map(self._keep_part, self._parts))]
 
     async def sync(self, state: ClusterState) -> None:
-        """Returns when this state, or a newer one, was tried once. What failed is in `problems` and is tried again."""
+        """Hand over the newest state; `problems` says what does not get there."""
         self._state = state
         self._asked += 1
-        mine = self._asked
-        self._wake.set()
+        for part in self._parts:
+            part.wake.set()
+
+    async def settled(self) -> None:
+        """Returns once every part is at the newest state; the caller sets the bound."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._done >= mine)
+            await self._moved.wait_for(lambda: all(part.done == self._asked for part in self._parts))
 
     def pick_address(self, used: Iterable[str]) -> str:
         """A free pod address of this node. Raises Unavailable if there is none."""
@@ -191,46 +206,45 @@ class NodeNetwork:
             upstreams=of_host(self._settings.resolv_conf, except_for=(network.dns_address,)),
         )
 
-    async def _keep_applying(self) -> None:
+    async def _keep_part(self, part: _Part) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            mine = self._asked
-            whole = await self._apply(self._state)
+            await part.wake.wait()
+            part.wake.clear()
+            number = self._asked
+            if await self._try(part.name, part.apply(self._state)):
+                part.done = number
+            else:
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, part.wake.set)
             async with self._moved:
-                self._done = mine
                 self._moved.notify_all()
-            if not whole:
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
 
-    async def _apply(self, state: ClusterState) -> bool:
-        """Whether every part took it."""
-        network, slices = self._settings.network, by_service(state.slices)
+    async def _apply_services(self, state: ClusterState) -> None:
+        network = self._settings.network
         table = services.build(
             state.services,
-            slices,
+            by_service(state.slices),
             node=network.node,
             service_cidr=network.service_cidr,
             reserved=frozenset({network.dns_address}),
         )
-        plan = ingress.plan(state.ingresses, state.services, slices)
+        await self._services.apply(table)
+
+    async def _apply_dns(self, state: ClusterState) -> None:
+        await self._dns.apply(self._dns_table(state.services, by_service(state.slices)))
+
+    async def _apply_ingress(self, state: ClusterState) -> None:
         secrets = {
             (each["metadata"].get("namespace", ""), each["metadata"].get("name", "")): each
             for each in state.secrets
         }
-        results = await asyncio.gather(
-            self._try("services", lambda: self._services.apply(table)),
-            self._try("dns", lambda: self._dns.apply(self._dns_table(state.services, slices))),
-            self._try(INGRESS_PART, lambda: self._ingress.apply(plan, secrets)),
+        await self._ingress.apply(
+            ingress.plan(state.ingresses, state.services, by_service(state.slices)), secrets
         )
-        if self._ingress.applied is not None:
-            self._proxy_runs.set()
-        return all(results)
+        self._proxy_runs.set()
 
-    async def _try(self, part: str, work: Callable[[], Awaitable[object]]) -> bool:
+    async def _try(self, part: str, work: Awaitable[object]) -> bool:
         try:
-            await work()
+            await work
         except GitwardError as error:
             if self._problems.get(part) != str(error):
                 log.error(
@@ -251,8 +265,8 @@ class NodeNetwork:
     async def _keep_rules(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            await self._try("network", self._network.setup)
-            await self._try("rules", self._services.check)
+            await self._try("network", self._network.setup())
+            await self._try("rules", self._services.check())
 
     async def _keep_proxy(self) -> None:
         await self._proxy_runs.wait()

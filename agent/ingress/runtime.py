@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from agent.ingress.slots import EMPTY, Slot, Slots
@@ -11,6 +12,7 @@ from agent.services.table import Backend
 from gitops.kinds.errors import Unavailable
 
 ANSWER_SECONDS_MAX: Final = 5.0
+LISTENING_SECONDS_MAX: Final = 1.0
 RETRY_SECONDS: Final = 0.02
 CONFIGURED_OFF: Final = (
     4  # The line in the file says `disabled`: this bit stays when the server is switched on.
@@ -26,9 +28,12 @@ class HaproxySocket:
 
     async def ask(self, command: str) -> str:
         """Raises Unavailable if HAProxy does not answer. A master that reloads listens again after a moment."""
+        end = monotonic() + LISTENING_SECONDS_MAX
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 while (answer := await self._try(command)) is None:
+                    if monotonic() > end:
+                        raise Unavailable(f"HAProxy at {self._path} does not listen")
                     await asyncio.sleep(RETRY_SECONDS)
         except (TimeoutError, OSError) as error:
             raise Unavailable(f"HAProxy at {self._path}: {error}") from error

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -92,6 +93,12 @@ async def running(settings: NodeNetworkSettings) -> AsyncIterator[NodeNetwork]:
         await network.close()
 
 
+async def brought(network: NodeNetwork, state: ClusterState) -> None:
+    await network.sync(state)
+    async with asyncio.timeout(20):
+        await network.settled()
+
+
 @pytest.fixture
 def pods(new_host: Callable[[str], Any], serve: Any, node: NodeNetworkSettings) -> tuple[Any, Any]:
     """Two wired pods that answer with their names."""
@@ -111,7 +118,7 @@ def pods(new_host: Callable[[str], Any], serve: Any, node: NodeNetworkSettings) 
 def test_an_ingress_is_served_by_host_and_path(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
     async def scenario() -> None:
         async with running(node) as network:
-            await network.sync(a_state("10.77.3.2"))
+            await brought(network, a_state("10.77.3.2"))
             assert (network.problems, network.ingress_problem) == ({}, "")
 
     asyncio.run(scenario())
@@ -124,15 +131,15 @@ def test_an_ingress_is_served_by_host_and_path(node: NodeNetworkSettings, pods: 
 def test_endpoints_change_without_a_reload(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
     async def scenario() -> None:
         async with running(node) as network:
-            await network.sync(a_state("10.77.3.2"))
+            await brought(network, a_state("10.77.3.2"))
             config = (node.network.state_dir / "ingress" / "haproxy.cfg").read_text()
-            await network.sync(a_state("10.77.3.3"))
+            await brought(network, a_state("10.77.3.3"))
             assert {http() for _ in range(4)} == {"b"}
             after = (node.network.state_dir / "ingress" / "haproxy.cfg").read_text()
             assert config.splitlines()[2] == after.splitlines()[2]  # The description: the same structure.
-            await network.sync(a_state("10.77.3.2", "10.77.3.3"))
+            await brought(network, a_state("10.77.3.2", "10.77.3.3"))
             assert {http() for _ in range(4)} == {"a", "b"}
-            await network.sync(a_state())
+            await brought(network, a_state())
             assert (network.problems, network.ingress_problem) == ({}, "")
             assert "503" in http()
 
@@ -148,7 +155,9 @@ def test_a_bad_ingress_hurts_no_other(node: NodeNetworkSettings, pods: tuple[Any
 
     async def scenario() -> None:
         async with running(node) as network:
-            await network.sync(a_state("10.77.3.2", ingresses=(*bad, an_ingress("zweit", host="y.example"))))
+            await brought(
+                network, a_state("10.77.3.2", ingresses=(*bad, an_ingress("zweit", host="y.example")))
+            )
             assert (network.problems, network.ingress_problem) == ({}, "")
             assert [trouble.ingress[1] for trouble in network.troubles] == ["host", "path"]
 
@@ -167,15 +176,15 @@ def test_tls_by_a_secret_and_a_changed_certificate(
     async def scenario() -> None:
         async with running(node) as network:
             secrets = (tls_secret("cert", "first"), tls_secret("bad", "bad", bits=1024))
-            await network.sync(a_state("10.77.3.2", ingresses=(secure,), secrets=secrets))
+            await brought(network, a_state("10.77.3.2", ingresses=(secure,), secrets=secrets))
             assert (network.problems, network.ingress_problem) == ({}, "")
             assert [trouble.message for trouble in network.troubles] == [
                 "spec.tls: Secret shop/bad: HAProxy does not take this certificate or key"
             ]
             assert https("shop.example") == "a CN=first"
             assert https("other.example").endswith("CN=Gitward default certificate")
-            await network.sync(
-                a_state("10.77.3.2", ingresses=(secure,), secrets=(tls_secret("cert", "second"),))
+            await brought(
+                network, a_state("10.77.3.2", ingresses=(secure,), secrets=(tls_secret("cert", "second"),))
             )
             assert https("shop.example") == "a CN=second"
 
@@ -184,6 +193,29 @@ def test_tls_by_a_secret_and_a_changed_certificate(
     folder = node.network.state_dir / "ingress" / "certificates"
     assert os.path.ismount(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_taken_port_stops_the_ingress_only_and_it_comes_when_the_port_is_free(
+    node: NodeNetworkSettings, pods: tuple[Any, Any]
+) -> None:
+    async def scenario() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 8880))
+            taken.listen()
+            async with running(node) as network:
+                await network.sync(a_state("10.77.3.2"))
+                async with asyncio.timeout(20):
+                    while not network.ingress_problem:
+                        await asyncio.sleep(0.02)
+                assert "cannot bind" in network.ingress_problem.lower()
+                assert network.problems == {}
+                assert pods[1].get(f"http://{VIP}/") == "a"
+                taken.close()
+                async with asyncio.timeout(20):
+                    await network.settled()
+                assert (http(), network.ingress_problem) == ("a", "")
+
+    asyncio.run(scenario())
 
 
 class Load:
@@ -243,7 +275,7 @@ def test_no_request_is_lost_while_pods_are_killed_and_the_structure_changes(
                 await network.attach(host.pid, host.address, f"uid-{number}")
             servers = [await asyncio.to_thread(serve_python, host) for host in hosts]
             both = ("10.77.3.2", "10.77.3.3")
-            await network.sync(a_state(*both))
+            await brought(network, a_state(*both))
             with Load() as load:
                 for round_ in range(8):
                     more = tuple(
@@ -252,12 +284,12 @@ def test_no_request_is_lost_while_pods_are_killed_and_the_structure_changes(
                     ingresses = (an_ingress(), *more)
                     gone = round_ % 2
                     await asyncio.sleep(0.1)
-                    await network.sync(a_state(both[1 - gone], ingresses=ingresses))
+                    await brought(network, a_state(both[1 - gone], ingresses=ingresses))
                     await network.without(both[gone])
                     servers[gone].kill()
                     servers[gone].wait()
                     servers[gone] = await asyncio.to_thread(serve_python, hosts[gone])
-                    await network.sync(a_state(*both, ingresses=ingresses))
+                    await brought(network, a_state(*both, ingresses=ingresses))
             return load.answers
 
     answers = asyncio.run(scenario())
@@ -271,11 +303,11 @@ def test_without_waits_for_the_table_and_for_open_flows(
 ) -> None:
     async def scenario() -> None:
         async with running(node) as network:
-            await network.sync(a_state("10.77.3.2", "10.77.3.3"))
+            await brought(network, a_state("10.77.3.2", "10.77.3.3"))
             await network.without("10.77.3.2", timeout_seconds=0.2)
             assert not await network.is_out("10.77.3.2")
             asyncio.get_running_loop().call_later(
-                0.2, lambda: tasks.append(asyncio.ensure_future(network.sync(a_state("10.77.3.3"))))
+                0.2, lambda: tasks.append(asyncio.ensure_future(brought(network, a_state("10.77.3.3"))))
             )
             await network.without("10.77.3.2")
             assert await network.is_out("10.77.3.2")
@@ -300,7 +332,7 @@ def test_the_agents_end_and_start_interrupt_nothing_and_killed_helpers_come_back
 ) -> None:
     async def first() -> list[int]:
         async with running(node) as network:
-            await network.sync(a_state("10.77.3.2"))
+            await brought(network, a_state("10.77.3.2"))
         return teardown_pids(node)
 
     async def second() -> None:
@@ -308,7 +340,7 @@ def test_the_agents_end_and_start_interrupt_nothing_and_killed_helpers_come_back
             assert teardown_pids(node) == before
             assert http() == "a"
             assert pods[1].get(f"http://{VIP}/") == "a"
-            await network.sync(a_state("10.77.3.2"))
+            await brought(network, a_state("10.77.3.2"))
             assert teardown_pids(node) == before
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
@@ -340,7 +372,7 @@ def test_down_leaves_the_host_as_it_was(
     async def live() -> None:
         async with running(NodeNetworkSettings(settings, run_dir, HTTP, HTTPS)) as network:
             await network.attach(pod.pid, pod.address, "uid-a")
-            await network.sync(a_state("10.77.3.2"))
+            await brought(network, a_state("10.77.3.2"))
 
     asyncio.run(live())
     assert snapshot() != before

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,39 @@ def test_an_open_connection_is_counted_until_it_ends(
     wait(lambda: asyncio.run(node.driver.open_flows("10.77.3.2")) == 1)
     subprocess.run(("pkill", "-P", str(caller.pid)), check=False)
     wait(lambda: asyncio.run(node.driver.open_flows("10.77.3.2")) == 0)
+
+
+ANSWER_BY_UDP = """
+import socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 53))
+while True:
+    _, client = server.recvfrom(99)
+    server.sendto(sys.argv[1].encode(), client)
+"""
+ASK_BY_UDP = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(1)
+client.bind(("", 5555))
+client.sendto(b"?", (sys.argv[1], 53))
+print(client.recv(99).decode())
+"""
+
+
+def test_a_udp_flow_leaves_an_endpoint_that_is_gone(
+    node: Node, start: Any, wait: Callable[..., None]
+) -> None:
+    def table(*addresses: str) -> ServiceTable:
+        backends = tuple(Backend(address, 53) for address in addresses)
+        return ServiceTable((ServicePort("shop/dns", "udp", VIP, 53, backends),))
+
+    for pod, name in ((node.a, "a"), (node.b, "b")):
+        start("nsenter", "-n", "-t", str(pod.pid), sys.executable, "-c", ANSWER_BY_UDP, name)
+        wait(lambda pod=pod: ":0035 " in Path(f"/proc/{pod.pid}/net/udp").read_text())
+    node.apply(table("10.77.3.2"))
+    assert node.b.run(sys.executable, "-c", ASK_BY_UDP, VIP) == "a"
+
+    node.apply(table("10.77.3.3"))
+
+    assert node.b.run(sys.executable, "-c", ASK_BY_UDP, VIP) == "b"
