@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -40,14 +40,14 @@ from gitops.controllers.node_lifecycle import node_lifecycle
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.controllers.sources import SOURCES
 from gitops.kinds import registry
-from gitops.kinds.errors import Unavailable
+from gitops.kinds.errors import Invalid, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceSpec
-from gitops.kinds.objects import key_of
+from gitops.kinds.objects import KubeObject, key_of
 from gitops.reconcile import Controller
 from gitops.runner import Runner
 from gitops.runner import Settings as RunnerSettings
 from gitops.scheduler import SCHEDULER
-from gitops.store.contract import ABSENT, Put, Revision, Txn
+from gitops.store.contract import ABSENT, Batch, Put, Revision, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.sync.syncer import Syncer, SyncSettings
 from gitops.sync.zygote import Parser
@@ -130,6 +130,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
             settings.data_dir / "state.db", settings.data_dir / "keys" / "store.key", clock.now
         )
         stack.push_async_callback(store.close)
+        stack.callback(store.subscribe(_tell_unapplied))
         authority = load_or_make_authority(settings.data_dir / "pki", now=clock.now())
         syncer = Syncer(store, settings.data_dir, parser, settings.sync, clock=clock.now, epoch=store.epoch)
         stack.push_async_callback(syncer.close)
@@ -248,14 +249,32 @@ def _start_timer(stack: AsyncExitStack, master: Master, settings: MasterSettings
     stack.callback(timer.shutdown, wait=False)
 
 
+def _tell_unapplied(batch: Batch) -> None:
+    """What cannot be applied is told on stderr as sync tells its own problems: a line each, once."""
+    for change in batch.changes:
+        if (change.key.group, change.key.kind) == (GIT_SOURCE.group, GIT_SOURCE.kind):
+            known = frozenset(_unapplied(change.before))
+            for line in _unapplied(change.after):
+                if line not in known:
+                    log.error(Invalid(line))
+
+
+def _unapplied(obj: KubeObject | None) -> list[str]:
+    return (cast(GitSource, obj).get("status") or {}).get("unapplied") or [] if obj is not None else []
+
+
 async def _collect() -> None:
     """JSON holds no cycles: the collector's passes over a full store would only stop the loop."""
     gc.collect()
     gc.freeze()
     gc.disable()
-    while True:
-        await asyncio.sleep(GC_SECONDS)
-        gc.collect(1)
+    try:
+        while True:
+            await asyncio.sleep(GC_SECONDS)
+            gc.collect(1)
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 async def _compact(store: SqliteStore) -> None:

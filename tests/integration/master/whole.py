@@ -5,7 +5,6 @@ writes them, at the level debug, so that a test sees everything that is ever sai
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -221,12 +220,8 @@ def run(work: Awaitable[R]) -> R:
     async def main() -> R:
         return await work
 
-    try:
-        with _logging_as_up():
-            return uvloop.run(main())
-    finally:
-        gc.enable()  # The master turns the collector off for its process, which here is the tests'.
-        gc.unfreeze()
+    with _logging_as_up():
+        return uvloop.run(main())
 
 
 @contextmanager
