@@ -134,6 +134,18 @@ class Whole:
         """Straight into the store, past every rule: what a bug, or a hand in the database, would do."""
         await self.store.commit(Txn((Put(cast(KubeObject, obj)),), actor=actor, cause="test"))
 
+    async def follow(self, name: str, url: str) -> None:
+        """Another source, as a flag would name it."""
+        meta = {"name": name}
+        await self.write(
+            {
+                "apiVersion": GIT_SOURCE.api_version,
+                "kind": "GitSource",
+                "metadata": meta,
+                "spec": {"url": url},
+            }
+        )
+
     async def remove(self, key: Key) -> None:
         await self.store.commit(Txn((Delete(key),), actor="someone", cause="test"))
 
@@ -166,6 +178,12 @@ class Site:
             },
             "the shop opens",
         )
+
+    def another_repository(self, name: str, files: dict[str, str | None]) -> Path:
+        """A second repository with one commit; its folder."""
+        repository = Repository(self.folder / name)
+        repository.commit(files)
+        return repository.folder
 
     def encrypted(self, text: str) -> str:
         """A manifest for this site's key."""
