@@ -65,7 +65,7 @@ def select(entries: Iterable[Entry], app_path: str, ignore: Ignore) -> Selection
         elif name.endswith(ENDINGS):
             if entry.size_bytes > FILE_BYTES_MAX:
                 megabytes = (
-                    f"{entry.size_bytes / (1 << 20):.0f} MB, at most {FILE_BYTES_MAX >> 20} MB are read"
+                    f"{entry.size_bytes / (1 << 20):.1f} MB, at most {FILE_BYTES_MAX >> 20} MB are read"
                 )
                 problems.append(f"{entry.path}:1: {megabytes}")
             else:

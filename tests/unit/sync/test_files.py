@@ -60,4 +60,4 @@ def test_folders_that_must_be_rendered_are_errors_until_they_are_ignored() -> No
 def test_a_huge_file_is_an_error_unless_it_is_not_read() -> None:
     entries = [entry("a.yaml", size=20 << 20), entry("b.bin", size=20 << 20)]
 
-    assert select(entries, "", Ignore()).problems == ("a.yaml:1: 20 MB, at most 12 MB are read",)
+    assert select(entries, "", Ignore()).problems == ("a.yaml:1: 20.0 MB, at most 12 MB are read",)
