@@ -79,7 +79,8 @@ def read_events(text: str, file: str) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         parts = [part for part in (error.context, error.problem) if part]
-        raise Unreadable(file, mark.line + 1 if mark else 1, ", ".join(parts) or "not YAML") from error
+        line = min(mark.line, text.count("\n")) + 1 if mark else 1  # libyaml's end has a line of its own.
+        raise Unreadable(file, line, ", ".join(parts) or "not YAML") from error
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         raise Unreadable(file, line, f"not YAML: {error.reason}") from error
