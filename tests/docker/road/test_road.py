@@ -14,6 +14,7 @@ import pytest
 import images
 from agent.snapshot import snapshot
 from gitops.cli.bench.cluster import Cluster, git
+from gitops.kinds.core.node import NODE, node_condition
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.objects import uid
 from tests.docker.road.shop import Customers, Shop, by_address, by_ingress, by_tls, eventually
@@ -206,6 +207,41 @@ def test_a_broken_commit_holds_everything_as_it_was_and_names_the_line(shop: Sho
     git(shop.cluster.repo, "revert", "--no-edit", "HEAD")
     shop.cluster.sync()
     assert shop.container_ids("web") == running
+
+
+def engine_pid() -> int:
+    """Of the private engine: its pid file lies beside its socket."""
+    socket = os.environ["DOCKER_HOST"].removeprefix("unix://")
+    return int((Path(socket).parent / "pid").read_text())
+
+
+def node_problem(shop: Shop) -> str:
+    """What the node says of itself; '' if it is Ready."""
+    (node,) = shop.ask(lambda client: client.list(NODE)).items
+    ready = node_condition(node, "Ready")
+    return "" if ready is None or ready["status"] == "True" else ready.get("message", "")
+
+
+def test_an_engine_that_hangs_in_mid_deploy_is_told_and_loses_nothing(shop: Shop) -> None:
+    others = shop.container_ids("api")
+    with roads(shop) as customers:
+        shop.cluster.commit(
+            shop.edit("shop/web/deployment.yaml", 'value: "1.0"', 'value: "3.0"'), "Version 3.0"
+        )
+        shop.cluster.sync(wait=False)
+        os.kill(engine_pid(), signal.SIGSTOP)
+        try:
+            eventually(lambda: "Docker" in node_problem(shop), "the node says that Docker does not answer")
+        finally:
+            os.kill(engine_pid(), signal.SIGCONT)
+        shop.cluster.sync()
+
+    assert customers.failures == []
+    assert by_ingress().startswith("version 3.0")
+    assert shop.container_ids("api") == others
+    eventually(lambda: node_problem(shop) == "", "the node is Ready again")
+    git(shop.cluster.repo, "revert", "--no-edit", "HEAD")
+    shop.cluster.sync()
 
 
 def test_stopping_up_leaves_the_pods_serving(shop: Shop) -> None:
