@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gitops.cli import settings
+from gitops.cli.output import shown_text
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
 
@@ -291,13 +292,18 @@ def main() -> None:
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except WrongUsage as error:
-        typer.echo(str(error), err=True)
+        _complain(error)
         sys.exit(EXIT_USAGE)
     except GitwardError as error:
-        typer.echo(str(error), err=True)
+        _complain(error)
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:  # `gitward status | head`
         sys.exit(EXIT_FAILED)
+
+
+def _complain(error: GitwardError) -> None:
+    """What others wrote (git, a manifest, a server) may stand in it."""
+    typer.echo(shown_text(str(error)), err=True)
 
 
 if __name__ == "__main__":

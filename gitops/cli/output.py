@@ -36,3 +36,8 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def shown(text: str) -> str:
     """Control characters as `\\x1b`: a manifest must not steer the reader's terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown_text(text: str) -> str:
+    """The same for several lines; tabs stay."""
+    return "\n".join("\t".join(shown(part) for part in line.split("\t")) for line in text.split("\n"))

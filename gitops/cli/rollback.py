@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from gitops.cli.output import shown_text
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client
 from gitops.kinds.errors import BadRequest, GitwardError, NotFound
@@ -61,7 +62,8 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         if not undone:
             raise NotFound("no commit is live yet: nothing to roll back")
         _undo(clone, undone)
-    typer.echo(_git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD"), nl=False)
+    diff = _git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD")
+    typer.echo(shown_text(diff), nl=False)
     if push:
         _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         typer.echo(f"pushed to {branch}")

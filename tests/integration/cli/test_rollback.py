@@ -190,3 +190,16 @@ def test_one_of_several_sources_must_be_named(cluster: Cluster, monkeypatch: pyt
 
 def test_two_ways_at_once_are_wrong_usage(cluster: Cluster) -> None:
     assert cluster.run("rollback", "abc", "--to", "def").code == 64
+
+
+def test_a_file_with_escapes_does_not_steer_the_terminal(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = cluster.repository
+    repository.commit("blue", web="colour:\tblue\n")
+    cluster.live(repository.commit("green", web="colour:\t\x1b[2Jgreen\n"))
+    monkeypatch.chdir(repository.clone)
+
+    ended = cluster.run("rollback")
+
+    assert "-colour:\t\\x1b[2Jgreen\n+colour:\tblue\n" in ended.out

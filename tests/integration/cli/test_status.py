@@ -56,6 +56,22 @@ def test_what_holds_a_commit_back_is_told_with_file_and_line(cluster: Cluster) -
     assert any(line.split()[:3] == ["Deployment", "default/web", "Progressing"] for line in lines)
 
 
+def test_what_cannot_be_applied_and_what_waits_is_told(cluster: Cluster) -> None:
+    cluster.status(
+        {
+            "commit": {"fetched": FETCHED, "declared": FETCHED, "live": LIVE},
+            "unapplied": ["web.yaml:7: Deployment default/web: field is immutable"],
+            "waiting": ["db.yaml:1: there is no namespace shop"],
+        }
+    )
+
+    lines = cluster.run("status").out.splitlines()
+
+    assert lines[1].split()[1:6] == ["3f2c1ab", "3f2c1ab", "9d8e7f6", "not", "applied"]
+    assert "error: web.yaml:7: Deployment default/web: field is immutable" in lines
+    assert "waiting: db.yaml:1: there is no namespace shop" in lines
+
+
 def test_json_and_yaml_say_the_same_with_full_ids(cluster: Cluster) -> None:
     cluster.status({"commit": {"fetched": FETCHED, "live": LIVE}})
 

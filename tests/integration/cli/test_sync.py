@@ -95,6 +95,26 @@ def test_waiting_fails_when_the_commit_turns_out_wrong(cluster: Cluster) -> None
     assert ended == (1, "", "web.yaml:7: field is immutable\n")
 
 
+def test_waiting_fails_when_an_object_cannot_be_applied(cluster: Cluster) -> None:
+    cluster.status(
+        {"commit": {"fetched": NEW, "declared": NEW, "live": OLD}, "unapplied": ["web.yaml:7: no \x1b"]}
+    )
+
+    assert cluster.run("sync", "--wait") == (1, "", "web.yaml:7: no \\x1b\n")
+
+
+def test_waiting_says_what_an_object_waits_for(cluster: Cluster) -> None:
+    waiting = ["web.yaml:1: there is no namespace shop"]
+    cluster.status({"commit": {"fetched": NEW, "declared": NEW, "live": OLD}, "waiting": waiting})
+
+    ended = cluster.run("sync", "--wait", "--timeout", "100ms")
+
+    assert ended.err == (
+        "main: not live and healthy after 0.1 s: "
+        "commit 3f2c1ab is not live yet: web.yaml:1: there is no namespace shop\n"
+    )
+
+
 def test_waiting_says_what_was_missing_when_time_is_up(cluster: Cluster) -> None:
     cluster.live(NEW)
     cluster.api.create(of_git(a_deployment("web", replicas=3, ready=1)))
