@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 2.0
 LOOPBACK: Final = "127.0.0.1"
+GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
 PR_SET_PDEATHSIG: Final = 1
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
@@ -112,9 +113,11 @@ class _Node:
             log.info("node runs", extra={"fields": {"node": settings.name}})
 
     def _why_not_ready(self) -> str:
+        """A proxy or DNS that fails is told by its own log: evicting the pods would not help them."""
         problems = self._network.problems if self._network is not None else {}
         engine = self._pods.engine_problem if self._pods is not None else ""
-        return self._problem or engine or "; ".join(f"{part}: {why}" for part, why in problems.items())
+        grave = [f"{part}: {why}" for part, why in problems.items() if part in GRAVE_PARTS]
+        return self._problem or engine or "; ".join(grave)
 
     async def _ready_network(self, pod_cidr: str) -> NodeNetwork | SimulatedNetwork:
         """Tried until it is there: a range or port that is taken may be given back."""

@@ -7,6 +7,7 @@ API is ended, but only once the API's list was complete.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from time import monotonic
 from typing import Final
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RELIST_SECONDS: Final = 3.0
 EVENTS_PAUSE_SECONDS: Final = 1.0
+FAULT_SECONDS: Final = 5.0
 
 
 class Pods:
@@ -30,6 +32,7 @@ class Pods:
         """`left_volumes`: uids of pods that have volumes here."""
         self._means, self._left_volumes = means, left_volumes
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
+        self._found: dict[str, list[ContainerState]] = {}  # What ran when the agent began, by pod.
         self._complete = False
         self.engine_problem = ""
 
@@ -71,8 +74,9 @@ class Pods:
         return tuple(worker.pod for worker, _ in self._workers.values() if worker.pod is not None)
 
     async def adopt(self) -> None:
-        """Before the first pod is applied: the addresses that are in use. Raises Unavailable."""
+        """Before the first pod is applied: what runs here, and the addresses in use. Raises Unavailable."""
         for state in await self._means.runtime.states():
+            self._found.setdefault(state.pod_uid, []).append(state)
             if state.container == SANDBOX and (address := state.labels.get(LABEL_ADDRESS)):
                 self._means.addresses.known(state.pod_uid, address)
 
@@ -85,13 +89,21 @@ class Pods:
     def _worker(self, pod_uid: str) -> PodWorker:
         if pod_uid not in self._workers:
             worker = PodWorker(self._means, pod_uid)
+            worker.observe(self._found.pop(pod_uid, ()), monotonic())
             task = self._means.group.create_task(self._look_after(worker, pod_uid))
             self._workers[pod_uid] = (worker, task)
         return self._workers[pod_uid][0]
 
     async def _look_after(self, worker: PodWorker, pod_uid: str) -> None:
-        await worker.run()
-        del self._workers[pod_uid]
+        while True:
+            try:
+                await worker.run()
+            except Exception:  # The top of a pod's task: an error of ours ends neither its care nor the node.
+                log.exception("pod's task failed", extra={"fields": {"pod": pod_uid}})
+                await self._means.sleep(FAULT_SECONDS)
+            else:
+                del self._workers[pod_uid]
+                return
 
     async def _relist(self) -> None:
         while True:
@@ -120,9 +132,10 @@ class Pods:
     async def _listen(self) -> None:
         while True:
             try:
-                async for event in self._means.runtime.events():
-                    if event.pod_uid in self._workers:
-                        self._workers[event.pod_uid][0].hint()
+                async with aclosing(self._means.runtime.events()) as events:
+                    async for event in events:
+                        if event.pod_uid in self._workers:
+                            self._workers[event.pod_uid][0].hint()
             except GitwardError as error:
                 log.debug("engine's events ended", extra={"fields": {"error": str(error)}})
             await self._means.sleep(EVENTS_PAUSE_SECONDS)

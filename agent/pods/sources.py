@@ -58,8 +58,8 @@ class Sources:
         """Waits until of each it is known whether it exists. Raises Unavailable after KNOWN_SECONDS."""
         try:
             async with asyncio.timeout(KNOWN_SECONDS):
-                for reference in wanted:
-                    await self._known[reference].wait()
+                for known in [self._known[reference] for reference in wanted if reference in self._known]:
+                    await known.wait()
         except TimeoutError:
             raise Unavailable("the API did not tell the ConfigMaps and Secrets of this pod in time") from None
 

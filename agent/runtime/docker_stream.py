@@ -4,8 +4,10 @@ The rest goes through Docker's SDK (`docker.py`), which blocks. Source: Docker E
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -83,20 +85,35 @@ class DockerStream:
     async def exec(
         self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
     ) -> ExecResult:
-        """Raises TimeoutError; what was started then is the caller's to end."""
+        """Raises TimeoutError, having killed what it started."""
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        path = f"/containers/{container_id}/exec"
+        async with self._ask("POST", path, body=body, timeout=CONNECT_SECONDS) as answer:
+            exec_id = (await answer.json())["Id"]
         output = bytearray()
-        async with asyncio.timeout(timeout_seconds):
-            async with self._ask("POST", f"/containers/{container_id}/exec", body=body) as answer:
-                exec_id = (await answer.json())["Id"]
-            async with self._ask(
-                "POST", f"/exec/{exec_id}/start", body={"Detach": False, "Tty": False}
-            ) as answer:
-                async for chunk in _frames(answer):
-                    output += chunk[: OUTPUT_MAX_BYTES - len(output)]
-        async with self._ask("GET", f"/exec/{exec_id}/json", timeout=CONNECT_SECONDS) as answer:
-            exit_code = (await answer.json())["ExitCode"]
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                start = {"Detach": False, "Tty": False}
+                async with self._ask("POST", f"/exec/{exec_id}/start", body=start) as answer:
+                    async for chunk in _frames(answer):
+                        output += chunk[: OUTPUT_MAX_BYTES - len(output)]
+        except (TimeoutError, asyncio.CancelledError):
+            await asyncio.shield(self._kill_exec(exec_id))
+            raise
+        exit_code = (await self._exec_state(exec_id))["ExitCode"]
         return ExecResult(exit_code if exit_code is not None else -1, bytes(output))
+
+    async def _exec_state(self, exec_id: str) -> Mapping[str, Any]:
+        async with self._ask("GET", f"/exec/{exec_id}/json", timeout=CONNECT_SECONDS) as answer:
+            found: Mapping[str, Any] = await answer.json()
+            return found
+
+    async def _kill_exec(self, exec_id: str) -> None:
+        """Docker has no call for it, so the process is killed by its number on the host, which is ours too."""
+        with suppress(GitwardError, ProcessLookupError, PermissionError):
+            state = await self._exec_state(exec_id)
+            if state["Running"] and state["Pid"] > 1:
+                os.kill(state["Pid"], signal.SIGKILL)
 
     @asynccontextmanager
     async def _ask(

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import pytest
 from docker.api.client import APIClient
 
 from gitops.kinds.core.pod import Container, ContainerStatus, Pod, is_ready, pod_phase, pod_status
@@ -315,6 +316,42 @@ def test_a_lost_sandbox_is_made_anew_with_its_containers(play: Play) -> None:
             await node.means.runtime.remove(sandbox.id)
             pod = await node.until("uid-web", lambda pod: is_ready(pod) and restarts(pod) == 1)
 
+            assert pod_status(pod)["podIP"] == "10.77.1.2"
+
+    play(scenario)
+
+
+def test_an_exec_that_takes_too_long_is_killed(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        async with host.agent() as node:
+            host.api.put(a_pod(containers=[container("app", FOREVER)]))
+            await node.until("uid-web", is_ready)
+            app = next(s for s in await node.means.runtime.states() if s.container == "app")
+            with pytest.raises(TimeoutError):
+                await node.means.runtime.exec(app.id, ("sleep", "987"), timeout_seconds=0.5)
+
+            async with asyncio.timeout(5):
+                while "sleep 987" in await inside(node, "uid-web", "ps"):
+                    await asyncio.sleep(0.1)
+
+    play(scenario)
+
+
+def test_an_engine_that_restarts_gets_its_pods_again(play: Play) -> None:
+    """As after a reboot: all containers ended with the engine."""
+
+    async def scenario(host: Host) -> None:
+        async with host.agent() as node:
+            host.api.put(a_pod(containers=[container("app", FOREVER), container("side", FOREVER)]))
+            await node.until("uid-web", is_ready)
+        killing = APIClient(base_url=host.docker_host, version="1.41")
+        for state in await (runtime := await host.runtime()).states():
+            killing.kill(state.id)
+        await runtime.close()
+        async with host.agent() as node:
+            pod = await node.until("uid-web", lambda pod: is_ready(pod) and restarts(pod) == 1)
+
+            assert restarts(pod, "side") == 1
             assert pod_status(pod)["podIP"] == "10.77.1.2"
 
     play(scenario)
