@@ -1,6 +1,8 @@
 """The node agent: makes the pods of one node run on a container engine and reports what became of them.
 
 Imports of ours: `gitops.kinds` and `gitops.client` only. In reading order: `pods/` (the life of a pod), `runtime/` (the
-engine), `volumes/`, `probes/`, `network/`, `services/`, `dns/`, `ingress/`, `node.py` (composition root, and the
-program that `gitward up` starts: `python -m agent.node`).
+engine), `volumes/`, `probes/`; `network/`, `services/`, `dns/`, `ingress/` behind `proxies.py`; then what joins them:
+`settings.py`, `registration.py` (the node's object and lease), `reports.py` (statuses and events), `cluster.py` (what
+the proxies need), `logs.py`, `simulated.py` and `node.py` (the composition root, and the program that `gitward up`
+starts: `python -m agent.node`). `helpers.py`, `teardown.py` and `snapshot.py` are the network's.
 """
