@@ -1,6 +1,6 @@
-"""The vocabulary of the core: what a controller may ask (`Reader`), what it answers (`Writes`), how it is woken (`Trigger`).
+"""The vocabulary of the core: what a controller may ask (`Reader`), answers (`Writes`), and is woken by (`Trigger`).
 
-Everything that implements a `reconcile` is pure: no I/O, no clock, no randomness; `now`, ids and the view are arguments.
+Everything that implements a `reconcile` is pure: no I/O, clock or randomness; `now`, ids and the view are arguments.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +63,7 @@ class Reader(Protocol):
         ...
 
     def recorded(self, kind: Kind[T], key: Key) -> datetime | None:
-        """When the store recorded the last change of an object: ages are measured from here, never from its own clock."""
+        """When the store recorded an object's last change: ages are measured from here, never from its own clock."""
         ...
 
 
@@ -109,7 +109,7 @@ NOTHING: Final = Writes()
 
 class Trigger(NamedTuple):
     """`keys` names the objects to reconcile when an object of `group`/`kind` changes (kind None: any of the group;
-    group None: any at all). Pure; asked for the object before and after the change, so a lost owner or label hears of it."""
+    group None: any at all). Pure; asked for the object before and after the change: a lost owner hears of it, too."""
 
     group: str | None
     kind: str | None

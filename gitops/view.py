@@ -60,7 +60,9 @@ class View:
         self._kinds: dict[str, set[str]] = {}  # Group -> kinds ever seen in it.
         self._uids: dict[str, Key] = {}
         self._index: dict[Term, dict[str, KubeObject]] = {}  # Term -> key text -> object.
-        self._unsorted: set[Term] = set()  # Terms whose members are not in key order since the last insertion.
+        self._unsorted: set[Term] = (
+            set()
+        )  # Terms whose members are not in key order since the last insertion.
         self._groups: dict[Term, dict[Labels, dict[str, KubeObject]]] = {}  # Equal label sets share a group.
 
     # Reading.
@@ -90,7 +92,9 @@ class View:
 
     def list_namespace(self, namespace: str) -> Iterator[KubeObject]:
         """Every live object in a namespace, declared records left out; by group and kind, then in key order."""
-        kinds = [(group, kind) for group, kinds in self._kinds.items() for kind in kinds if group != DECLARED_GROUP]
+        kinds = [
+            (group, kind) for group, kinds in self._kinds.items() for kind in kinds if group != DECLARED_GROUP
+        ]
         terms = [_kind_term(group, kind, namespace) for group, kind in sorted(kinds)]
         return iter([obj for term in terms for obj in self._members(term)])
 
@@ -184,7 +188,9 @@ class View:
     def _typed(_: Kind[T], found: Sequence[KubeObject]) -> Iterator[T]:
         return iter(cast("Sequence[T]", found))  # The index is by kind, so all of them are T.
 
-    def _remember(self, key: Key, text: str, obj: KubeObject, terms: tuple[Term, ...], labels: Labels) -> None:
+    def _remember(
+        self, key: Key, text: str, obj: KubeObject, terms: tuple[Term, ...], labels: Labels
+    ) -> None:
         self._kinds.setdefault(key.group, set()).add(key.kind)
         if uid(obj):
             self._uids[uid(obj)] = key

@@ -35,7 +35,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write what the renderers give now; read the diff")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write what the renderers give now; read the diff"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

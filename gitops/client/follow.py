@@ -50,7 +50,9 @@ async def follow(
             if isinstance(error, Expired):
                 state.resource_version = ""
             level = logging.INFO if pause_seconds == PAUSE_MIN_SECONDS else logging.DEBUG  # Told once.
-            log.log(level, "watch interrupted", extra={"fields": {"kind": kind.resource, "error": str(error)}})
+            log.log(
+                level, "watch interrupted", extra={"fields": {"kind": kind.resource, "error": str(error)}}
+            )
         await asyncio.sleep(pause_seconds)
         pause_seconds = min(pause_seconds * 2, PAUSE_MAX_SECONDS)
 

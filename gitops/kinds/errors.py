@@ -29,11 +29,12 @@ class Invalid(GitwardError):
 
 
 class InvalidField(Invalid):
-    """One field of one object in one file: `apps/web.yaml:14 @ 3f2c1ab: Deployment shop/web: spec.replicas: found …`."""
+    """A field of an object in a file: `apps/web.yaml:14 @ 3f2c1ab: Deployment shop/web: spec.replicas: found …`."""
 
     def __init__(self, at: Origin, key: Key, field: str, *, found: object, wanted: str) -> None:
         super().__init__(
-            f"{at}: {key}: {field}: found {found!r}, wanted {wanted}", ((field, f"found {found!r}, wanted {wanted}"),)
+            f"{at}: {key}: {field}: found {found!r}, wanted {wanted}",
+            ((field, f"found {found!r}, wanted {wanted}"),),
         )
 
 
