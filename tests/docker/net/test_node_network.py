@@ -20,7 +20,7 @@ import pytest
 from agent import teardown
 from agent.network import NetworkSettings
 from agent.proxies import ClusterState, NodeNetwork, NodeNetworkSettings
-from agent.snapshot import snapshot
+from tests.docker.snapshot import snapshot
 from gitops.kinds.errors import Invalid
 
 HTTP, HTTPS = "127.0.0.1:8880", "127.0.0.1:8443"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import images
-from agent.snapshot import snapshot
+from tests.docker.snapshot import snapshot
 from gitops.cli.bench.cluster import Cluster, git
 from gitops.kinds.core.node import NODE, node_condition
 from gitops.kinds.errors import Unavailable
