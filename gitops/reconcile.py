@@ -3,7 +3,7 @@
 Everything that implements a `reconcile` is pure: no I/O, clock or randomness; `now`, ids and the view are arguments.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
@@ -59,7 +59,15 @@ class Reader(Protocol):
         ...
 
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
-        """Pods with this spec.nodeName."""
+        """Pods with this spec.nodeName; '': those without a node."""
+        ...
+
+    def touched(self, since: int) -> tuple[int, Sequence[Key] | None]:
+        """What to ask with next time, and the keys that changed since then, in order, repeats included.
+
+        None: that is too long ago, or this is another view: look at everything. Start with -1. Marks are a view's own.
+        For those who keep sums over many objects, which they bring up to date instead of counting anew.
+        """
         ...
 
     def recorded(self, kind: Kind[T], key: Key) -> datetime | None:
@@ -68,12 +76,16 @@ class Reader(Protocol):
 
 
 class EventNote(NamedTuple):
-    """An Event to be recorded about an object. The runner gives it name and time and counts repetitions."""
+    """An Event to be recorded about an object. The runner gives it name and time and counts repetitions.
+
+    `created`: index into `Writes.create`: the final name of that object stands for `{name}` in the message.
+    """
 
     about: KubeObject
     type: Literal["Normal", "Warning"]
     reason: str  # CamelCase, as Kubernetes' own: ScalingReplicaSet, FailedScheduling.
     message: str
+    created: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,9 @@ class Writes:
     Attributes:
         create: without uid and resourceVersion; with `generateName` the runner completes the name.
         update: whole objects, made from those that the view gave.
-        delete: keys; as an API delete does, so pods end gracefully and finalizers are honoured.
+        delete: keys; as an API delete does, so pods end gracefully and finalizers are honoured. What is also in
+            `update` is changed first.
+        remove: as `delete` with no grace: for pods whose node will never say that they have stopped.
         status: the reconciled object with its new status (or metadata); None: unchanged.
         after_seconds: when to look again though nothing happened; None: not at all.
     """
@@ -95,13 +109,14 @@ class Writes:
     create: tuple[KubeObject, ...] = ()
     update: tuple[KubeObject, ...] = ()
     delete: tuple[Key, ...] = ()
+    remove: tuple[Key, ...] = ()
     status: KubeObject | None = None
     events: tuple[EventNote, ...] = ()
     after_seconds: float | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is to be written: a settled object gives a false value."""
-        return bool(self.create or self.update or self.delete or self.status or self.events)
+        return bool(self.create or self.update or self.delete or self.remove or self.status or self.events)
 
 
 NOTHING: Final = Writes()
@@ -123,6 +138,8 @@ class Controller(NamedTuple):
         failed: what to write about an error that no retry cures (an admission refused the writes, for instance).
         serial: one transaction in flight at a time: for those that share out what they see free (the scheduler, CIDRs)
             and so must see their last write before they decide the next.
+        together: decides many keys at once, in the order that it returns; each becomes a transaction of its own, all in
+            flight together. With `serial`: the next ones only when the outcome of all of these is known.
     """
 
     name: str
@@ -131,3 +148,4 @@ class Controller(NamedTuple):
     resync: Callable[[Reader], Iterable[Key]]
     failed: Callable[[Reader, Key, GitwardError, datetime], Writes] | None = None
     serial: bool = False
+    together: Callable[[Reader, Sequence[Key], datetime], Sequence[tuple[Key, Writes]]] | None = None

@@ -5,7 +5,9 @@ by itself: a reconcile is synchronous, so nothing changes under it; what must wa
 Not for the past: older revisions live in the store's history.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from datetime import datetime
 from typing import Final, NamedTuple, NewType, cast
 
@@ -21,6 +23,9 @@ Position = NewType("Position", int)  # revision << 16 | index in the transaction
 
 Term = tuple[str, ...]  # What an index files objects under, such as ("node", "", "Pod", "n1").
 Labels = frozenset[tuple[str, str]]
+
+TOUCHED_MAX: Final = 8_192  # Keys of the last changes, for those who keep sums. Further back they count anew.
+POD_KIND: Final = ("", "Pod")  # Those without a node are filed too: the scheduler asks for them.
 
 _NO_LABELS: Final[Labels] = frozenset()
 
@@ -64,6 +69,8 @@ class View:
             set()
         )  # Terms whose members are not in key order since the last insertion.
         self._groups: dict[Term, dict[Labels, dict[str, KubeObject]]] = {}  # Equal label sets share a group.
+        self._touched: deque[Key] = deque(maxlen=TOUCHED_MAX)
+        self._touches = 0  # How many there have been in all.
 
     # Reading.
 
@@ -123,8 +130,15 @@ class View:
         return self._typed(kind, [obj for labels in found for obj in groups[labels].values()])
 
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
-        """Pods with this spec.nodeName, in key order."""
+        """Pods with this spec.nodeName ('': without one), in key order."""
         return self._typed(kind, self._members(("node", kind.group, kind.kind, node)))
+
+    def touched(self, since: int) -> tuple[int, Sequence[Key] | None]:
+        """See `Reader.touched`."""
+        missed = self._touches - since
+        if since < 0 or not 0 <= missed <= len(self._touched):
+            return self._touches, None
+        return self._touches, [*islice(self._touched, len(self._touched) - missed, None)] if missed else ()
 
     def recorded(self, kind: Kind[T], key: Key) -> datetime | None:
         """When the store recorded the last change of an object: ages are measured from here."""
@@ -140,6 +154,8 @@ class View:
             return False
         terms, labels = _terms(change.key, change.after), _labels(change.after)
         text = change.key.text
+        self._touched.append(change.key)
+        self._touches += 1
         if held:
             self._forget(text, held, set(terms), labels)
         self._entries[change.key] = Entry(change.after, change.position, change.time, terms, labels)
@@ -168,6 +184,7 @@ class View:
         other._uids = self._uids.copy()
         other._index = {term: members.copy() for term, members in self._index.items()}
         other._unsorted = self._unsorted.copy()
+        other._touched, other._touches = self._touched.copy(), self._touches
         for place, groups in self._groups.items():
             other._groups[place] = {labels: members.copy() for labels, members in groups.items()}
         return other
@@ -233,7 +250,7 @@ def _terms(key: Key, obj: KubeObject | None) -> tuple[Term, ...]:
         terms += [("dependent", owner) for owner in {owner["uid"]: None for owner in owners}]
         if controller := controller_of(obj):
             terms.append(("owner", key.group, key.kind, controller["uid"]))
-    if node := node_of(obj):
+    if (node := node_of(obj)) or (key.group, key.kind) == POD_KIND:
         terms.append(("node", key.group, key.kind, node))
     return tuple(terms)
 

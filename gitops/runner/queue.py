@@ -4,11 +4,13 @@ Plain code without asyncio or a clock: the simulator uses the same class. Source
 difference: an item in back-off stays there when a change arrives, or a loop that wakes itself would never be held.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from gitops.kinds.keys import Key
 
@@ -57,9 +59,9 @@ class Queue:
     """A set of items with due times, taken by urgency and then in order of arrival. Times are monotonic seconds."""
 
     def __init__(self, serial: frozenset[str] = frozenset()) -> None:
-        """`serial` names the controllers that may have one item running at a time."""
+        """`serial` names the controllers of which nothing is taken while something runs (but see `take_beside`)."""
         self._serial = serial
-        self._busy: set[str] = set()
+        self._busy: Counter[str] = Counter()  # How many items of a serial controller run.
         self._order = count()
         self._states: dict[Item, _State] = {}
         self._rounds: dict[Item, _Rounds] = {}
@@ -88,29 +90,50 @@ class Queue:
         self._ripen(now)
         best: tuple[Urgency, int, Item] | None = None
         for controller, heap in self._ready.items():
-            if controller in self._busy:
+            if self._busy[controller]:
                 continue
-            while heap and not self._is_current(heap[0][1], heap[0][2]):
-                heappop(heap)
+            self._drop_stale(heap)
             if heap and (best is None or heap[0] < best):
                 best = heap[0]
-        if best is None:
-            return None
-        item = best[2]
+        return None if best is None else self._run(best[2])
+
+    def take_beside(self, item: Item, now: float) -> Item | None:
+        """The next due item of the controller of `item`, which runs: for controllers that decide many at once."""
+        self._ripen(now)
+        heap = self._ready.get(item.controller, [])
+        self._drop_stale(heap)
+        return self._run(heap[0][2]) if heap else None
+
+    def _drop_stale(self, heap: list[tuple[Urgency, int, Item]]) -> None:
+        while heap and not self._is_current(heap[0][1], heap[0][2]):
+            heappop(heap)
+
+    def _run(self, item: Item) -> Item:
+        """The first of its controller's ready items begins to run."""
         heappop(self._ready[item.controller])
         state = self._states[item]
         state.entry, state.running = -1, True
         if item.controller in self._serial:
-            self._busy.add(item.controller)
+            self._busy[item.controller] += 1
         return item
 
     def done(
-        self, item: Item, now: float, *, wrote: bool = False, after_seconds: float | None = None
+        self,
+        item: Item,
+        now: float,
+        *,
+        wrote: bool = False,
+        after_seconds: float | None = None,
+        rest_seconds: float = 0.0,
     ) -> None:
-        """It ran without a failure. It comes again if it changed meanwhile, or after `after_seconds`."""
+        """It ran without a failure. It comes again if it changed meanwhile, or after `after_seconds`.
+
+        `rest_seconds`: not before that. For an item that costs much and changes all the time.
+        """
         state = self._finish(item)
         state.failures = 0
-        state.not_before = now + self._hold(item, now) if wrote else 0.0
+        hold = max(self._hold(item, now) if wrote else 0.0, rest_seconds)
+        state.not_before = now + hold if hold else 0.0
         if state.dirty is not None:
             self._enter(item, state, max(now, state.not_before), state.dirty)
         elif after_seconds is not None:
@@ -119,10 +142,17 @@ class Queue:
             del self._states[item]
         state.dirty = None
 
-    def failed(self, item: Item, now: float, *, base_seconds: float, seconds_max: float) -> float:
-        """It failed in a way that a retry may cure: again after a back-off that doubles. Returns the wait."""
+    def failed(
+        self, item: Item, now: float, *, base_seconds: float, seconds_max: float, spread: bool = False
+    ) -> float:
+        """It failed in a way that a retry may cure: again after a back-off that doubles. Returns the wait.
+
+        `spread`: shorter by up to half, by the item's name: what failed together must not come back together.
+        """
         state = self._finish(item)
         wait = min(base_seconds * 2.0 ** min(state.failures, 32), seconds_max)
+        if spread:
+            wait *= 1.0 - _fraction(item, state.failures) / 2
         state.failures += 1
         state.not_before = now + wait
         self._enter(
@@ -134,7 +164,7 @@ class Queue:
     def next_due(self, now: float) -> float | None:
         """When `take` may have something, `now` or earlier if it has. None: not before something is added or done."""
         self._ripen(now)
-        if any(heap for controller, heap in self._ready.items() if controller not in self._busy):
+        if any(heap for controller, heap in self._ready.items() if not self._busy[controller]):
             return now
         return self._timers[0][0] if self._timers else None
 
@@ -151,7 +181,8 @@ class Queue:
         state = self._states[item]
         assert state.running, f"{item} was not running"
         state.running = False
-        self._busy.discard(item.controller)
+        if item.controller in self._serial:
+            self._busy[item.controller] -= 1
         return state
 
     def _hold(self, item: Item, now: float) -> float:
@@ -184,3 +215,8 @@ class Queue:
     def _is_current(self, entry: int, item: Item) -> bool:
         state = self._states.get(item)
         return state is not None and state.entry == entry
+
+
+def _fraction(item: Item, failures: int) -> float:
+    """0 to 1, the same in every run: the simulator replays it."""
+    return crc32(f"{item.controller} {item.key.text} {failures}".encode()) / 2**32

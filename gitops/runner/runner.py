@@ -6,7 +6,7 @@ its way to the disk other keys go on: that pipeline is what lets many transactio
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from gitops.admission.settings import DEFAULT
 from gitops.kinds.errors import Conflict, Fenced, GitwardError
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import controller_of, is_going
-from gitops.reconcile import Controller, Trigger
+from gitops.reconcile import Controller, Trigger, Writes
 from gitops.runner.queue import Item, Queue, Urgency
 from gitops.runner.transaction import Context, transaction
 from gitops.store.contract import Batch, Committed, Store, Txn
@@ -31,6 +31,11 @@ CONFLICT_SECONDS: Final = 0.010  # The view already has the winner.
 CONFLICT_SECONDS_MAX: Final = 1.0
 UNAVAILABLE_SECONDS: Final = 0.1
 UNAVAILABLE_SECONDS_MAX: Final = 30.0
+TOGETHER_MAX: Final = 128  # Keys that one round decides at once: a few milliseconds, and one fsync.
+# A key that costs much (an owner of thousands of pods) and changes all the time may take a fifth of the loop.
+HEAVY_SECONDS: Final = 0.005
+REST_FACTOR: Final = 4.0
+REST_SECONDS_MAX: Final = 1.0
 
 
 class Clock(Protocol):
@@ -63,6 +68,7 @@ class Decision:
     item: Item
     txn: Txn
     after_seconds: float | None
+    rest_seconds: float = 0.0
 
 
 class Runner:
@@ -91,6 +97,8 @@ class Runner:
         self._queue = Queue(frozenset(one.name for one in controllers if one.serial))
         self._triggers: dict[tuple[str, str], tuple[tuple[str, Trigger], ...]] = {}
         self._resync_due = clock.monotonic()
+        self._decided: deque[Decision] = deque()  # Of one round of a controller that decides many keys at once.
+        self._alone: Counter[str] = Counter()  # Rounds for which such a controller, having broken, decides one by one.
         self._in_flight = 0  # Transactions that `run` has handed to the store.
         self._wake = asyncio.Event()
         self._fenced: Fenced | None = None
@@ -134,12 +142,14 @@ class Runner:
 
         Reconciles at most one slice's worth: `next_due` says whether there is more.
         """
+        if self._decided:
+            return self._decided.popleft()
         now = self._clock.monotonic()
         if now >= self._resync_due:
             self._resync(now)
         end = now + self._settings.slice_seconds
         while (item := self._queue.take(now)) is not None:
-            decision = self._reconcile(item)
+            decision = self._round(item, now)
             if decision is not None:
                 return decision
             now = self._clock.monotonic()
@@ -154,11 +164,19 @@ class Runner:
             self._failed(item, outcome)
         else:
             self.commits[item.controller] += 1
-            self._queue.done(item, now, wrote=True, after_seconds=decision.after_seconds)
+            self._queue.done(
+                item,
+                now,
+                wrote=True,
+                after_seconds=decision.after_seconds,
+                rest_seconds=decision.rest_seconds,
+            )
         self._wake.set()
 
     def next_due(self) -> float:
         """The monotonic time when `step` has something to do."""
+        if self._decided:
+            return self._clock.monotonic()
         due = self._queue.next_due(self._clock.monotonic())
         return self._resync_due if due is None else min(due, self._resync_due)
 
@@ -194,15 +212,56 @@ class Runner:
         except TimeoutError:
             return
 
-    def _reconcile(self, item: Item) -> Decision | None:
-        """One round of one key. An error that no retry cures becomes what its controller wants to say about it."""
-        controller, now = self._controllers[item.controller], self._clock.now()
-        self.reconciles[item.controller] += 1
+    def _round(self, item: Item, now: float) -> Decision | None:
+        """One round: of this key, or of all that are due where its controller decides many at once."""
+        controller = self._controllers[item.controller]
         context = Context(
-            self._view, now, self._ids, controller.name, self._settings.cluster, self._settings.epoch
+            self._view,
+            self._clock.now(),
+            self._ids,
+            controller.name,
+            self._settings.cluster,
+            self._settings.epoch,
         )
+        if controller.together is not None and not self._alone[controller.name]:
+            return self._many(controller, context, item, now)
+        self._alone[controller.name] = max(self._alone[controller.name] - 1, 0)
+        self.reconciles[item.controller] += 1
+        return self._one(
+            controller, context, item, partial(controller.reconcile, self._view, item.key, context.now)
+        )
+
+    def _many(self, controller: Controller, context: Context, first: Item, now: float) -> Decision | None:
+        """A round of many keys; the first decision, the others wait in `_decided`."""
+        assert controller.together is not None
+        items = {first.key: first}
+        while len(items) < TOGETHER_MAX and (more := self._queue.take_beside(first, now)) is not None:
+            items[more.key] = more
+        self.reconciles[controller.name] += len(items)
         try:
-            writes = controller.reconcile(self._view, item.key, now)
+            answers = controller.together(self._view, tuple(items), context.now)
+        except Exception:  # The top of the loop: one key must not hold up the others, so each comes again alone.
+            self._alone[controller.name] = len(items)
+            self.errors[controller.name] += 1
+            log.exception("a controller broke", extra={"fields": {"item": _text(first)}})
+            for item in items.values():
+                self._queue.add(item, Urgency.CONSEQUENCE, now)
+                self._queue.done(item, now)
+            return None
+        for key, writes in answers:
+            decision = self._one(controller, context, items.pop(key), partial(_same, writes))
+            if decision is not None:
+                self._decided.append(decision)
+        assert not items, f"{controller.name} has not decided about {[*items]}"
+        return self._decided.popleft() if self._decided else None
+
+    def _one(
+        self, controller: Controller, context: Context, item: Item, ask: Callable[[], Writes]
+    ) -> Decision | None:
+        """The transaction of one key. An error that no retry cures becomes what its controller says about it."""
+        begin = self._clock.monotonic()
+        try:
+            writes = ask()
             txn = transaction(context, item.key, writes) if writes else None
             after_seconds = writes.after_seconds
         except GitwardError as error:
@@ -215,10 +274,13 @@ class Runner:
         except Exception:  # noqa: BLE001 # The top of the loop: a bug in one controller must not stop the others.
             self._broke(item)
             return None
+        now = self._clock.monotonic()
+        cost = now - begin
+        rest_seconds = min(cost * REST_FACTOR, REST_SECONDS_MAX) if cost > HEAVY_SECONDS else 0.0
         if txn is None:
-            self._queue.done(item, self._clock.monotonic(), after_seconds=after_seconds)
+            self._queue.done(item, now, after_seconds=after_seconds, rest_seconds=rest_seconds)
             return None
-        return Decision(item, txn, after_seconds)
+        return Decision(item, txn, after_seconds, rest_seconds)
 
     def _report(
         self, controller: Controller, context: Context, item: Item, error: GitwardError
@@ -254,7 +316,7 @@ class Runner:
         fields: dict[str, object] = {"item": _text(item), "error": str(error)}
         if error.retry:
             wait = self._queue.failed(
-                item, now, base_seconds=UNAVAILABLE_SECONDS, seconds_max=UNAVAILABLE_SECONDS_MAX
+                item, now, base_seconds=UNAVAILABLE_SECONDS, seconds_max=UNAVAILABLE_SECONDS_MAX, spread=True
             )
             log.warning("reconcile will be tried again", extra={"fields": {**fields, "wait_seconds": wait}})
         else:
@@ -305,6 +367,10 @@ def _urgency(change: Change) -> Urgency:
         return Urgency.ASKED
     changed = before["metadata"].get("generation") != after["metadata"].get("generation")
     return Urgency.ASKED if changed else Urgency.CONSEQUENCE
+
+
+def _same(writes: Writes) -> Writes:
+    return writes
 
 
 def _text(item: Item) -> str:

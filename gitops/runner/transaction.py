@@ -4,6 +4,7 @@ The reconciled object is the fence. It must be as the view showed it, and whatev
 two reconciles of one object can never both create. This replaces kube-controller-manager's expectations.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -46,17 +47,17 @@ def transaction(context: Context, key: Key, writes: Writes) -> Txn | None:
     for obj in writes.create:
         admitted = _created(context, obj)
         ops[key_of(admitted)] = Put(admitted, expect=ABSENT)
+    names = [key_of(op.obj).name for op in ops.values() if isinstance(op, Put)]  # Of what is created.
     for obj in (*writes.update, *((writes.status,) if writes.status else ())):
         assert key_of(obj) not in ops, f"{context.component} writes {key_of(obj)} twice for {key}"
         ops[key_of(obj)] = _updated(context, obj)
-    for gone in writes.delete:
-        if (op := _deleted(context, gone)) is not None:
-            assert gone not in ops, f"{context.component} writes {gone} twice for {key}"
+    for gone, grace_seconds in (*((one, None) for one in writes.delete), *((one, 0) for one in writes.remove)):
+        if (op := _deleted(context, gone, ops.get(gone), grace_seconds)) is not None:
             ops[gone] = op
     if not ops and not writes.events:
         return None
-    checks = _fence(view, key, ops, touch=bool(writes.create or writes.delete))
-    _add_events(context, ops, writes.events)
+    checks = _fence(view, key, ops, touch=bool(writes.create or writes.delete or writes.remove))
+    _add_events(context, ops, [_named(note, names) for note in writes.events])
     if not ops:
         return None
     return Txn(
@@ -133,18 +134,29 @@ def _manager(context: Context, old: KubeObject | None, new: KubeObject) -> str |
     return context.component if new["metadata"].get("managedFields") == before else None
 
 
-def _deleted(context: Context, key: Key) -> Op | None:
-    """As an API delete does it: at once, or by a deletionTimestamp. None: it is gone or going already."""
-    obj = context.view.object(key)
-    if obj is None:
+def _deleted(context: Context, key: Key, changed: Op | None, grace_seconds: int | None) -> Op | None:
+    """As an API delete does it: at once, or by a deletionTimestamp. None: it is gone or going already.
+
+    `changed`: what the same transaction makes of the object first.
+    """
+    seen = context.view.object(key)
+    if seen is None or isinstance(changed, Delete):
         return None
+    obj = changed.obj if changed else seen
     if _is_declared(obj):
-        return Delete(key, expect=_position(obj))
-    op = admit_delete(_kind(obj), obj, now=context.now)
-    return replace(op, expect=_position(obj)) if op is not None else None
+        return Delete(key, expect=_position(seen))
+    op = admit_delete(_kind(obj), obj, now=context.now, grace_seconds=grace_seconds)
+    return replace(op, expect=_position(seen)) if op is not None else None
 
 
-def _add_events(context: Context, ops: dict[Key, Op], notes: tuple[EventNote, ...]) -> None:
+def _named(note: EventNote, names: Sequence[str]) -> EventNote:
+    """With the final name of the created object that it tells of."""
+    if note.created is None:
+        return note
+    return note._replace(message=note.message.replace("{name}", names[note.created]), created=None)
+
+
+def _add_events(context: Context, ops: dict[Key, Op], notes: Sequence[EventNote]) -> None:
     """Without preconditions: an Event that somebody else counted must not stop the transaction that it tells of."""
     for note in notes:
         event = event_for(context.view, note, context.component, context.now)
