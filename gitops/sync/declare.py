@@ -157,7 +157,15 @@ def _held(
     standing = [record for record in ours if _state(record, look.source) != "withdrawn"]
     going = [record for record in standing if key_of(record) not in stated and _is_alone(record, look.source)]
     everything = not stated or (len(going) > PRUNED_MAX and len(going) > len(standing) / 2)
-    held = {key_of(record) for record in going if everything or _is_precious(view, record, look.source)}
+    held = {
+        key_of(record)
+        for record in going
+        if everything or _stays_held(record, look.source) or _is_precious(view, record, look.source)
+    }
+    homes = {key.namespace for key in held}  # A namespace that goes takes with it what is in it.
+    held |= {
+        key for record in going if (key := key_of(record)).name in homes and live_key(key).kind == "Namespace"
+    }
     allowed, warnings = _allowed(look.allow_prune)
     return (frozenset() if len(held) <= allowed else frozenset(held)), warnings
 
@@ -166,6 +174,12 @@ def _state(record: Declared, source: str) -> State:
     claim = _claim_of(record, source)
     assert claim is not None, f"{key_of(record)} has no claim of {source}"
     return claim["state"]
+
+
+def _stays_held(record: Declared, source: str) -> bool:
+    """What was held waits for its trailer, whatever later commits add; these kinds for what is in them to go."""
+    key = live_key(key_of(record))
+    return _state(record, source) == "held" and (key.group, key.kind) not in (CRD, ("", "Namespace"))
 
 
 def _is_alone(record: Declared, source: str) -> bool:

@@ -239,6 +239,43 @@ def test_volumes_are_always_held() -> None:
     assert world.claims("data", "PersistentVolumeClaim") == ["shop@c1 held"]
 
 
+def test_what_is_held_stays_so_however_the_app_grows() -> None:
+    world = World()
+    many = [config_map(f"c{number:02}") for number in range(15)]
+    rest = [config_map(f"d{number:02}") for number in range(40)]
+    world.declare("c1", *many, config_map("kept"))
+    world.declare("c2", config_map("kept"))
+
+    for _ in range(2):
+        world.declare("c3", *rest, config_map("kept"))
+    world.declare("c4", *rest, config_map("kept"), *many[:12])
+
+    assert world.claims("c13") == ["shop@c1 held"]
+    assert world.status()["held"] == [
+        "ConfigMap default/c12 (was in shop.yaml:13)",
+        "ConfigMap default/c13 (was in shop.yaml:14)",
+        "ConfigMap default/c14 (was in shop.yaml:15)",
+    ]
+    world.declare("c5", *rest, config_map("kept"), *many[:12], allow=("3",))
+    assert world.claims("c13") == ["shop@c1 withdrawn"]
+
+
+def test_a_namespace_is_held_while_something_in_it_is() -> None:
+    world = World()
+    claim, namespace = an_object("PersistentVolumeClaim", "data", "team"), an_object("Namespace", "team")
+    world.declare("c1", claim, namespace, config_map("a"))
+    world.put(claim)
+    world.put(namespace)
+
+    world.declare("c2", config_map("a"))
+    world.declare("c3", config_map("a"), allow=("1",))
+
+    assert world.claims("team", "Namespace", "") == ["shop@c1 held"]
+    world.declare("c4", config_map("a"), allow=("2",))
+    assert world.claims("team", "Namespace", "") == ["shop@c1 withdrawn"]
+    assert world.claims("data", "PersistentVolumeClaim", "team") == ["shop@c1 withdrawn"]
+
+
 def test_a_namespace_is_held_while_someone_elses_objects_are_in_it() -> None:
     world = World()
     namespace, pod = an_object("Namespace", "team"), an_object("Pod", "guest", "team")
