@@ -4,7 +4,7 @@ Pure: it decides what is to be stored and commits nothing. Imports kinds, reconc
 
 Reading order: `admit.py` (create and update), `deletion.py` (delete), `ownership.py` (what git owns); then what they
 are made of: `metadata.py` (what only the server sets), `built_in.py` (what some kinds get besides), `allocate.py`
-(services' addresses), `refusal.py` (Kubernetes' words), `settings.py`. `merge.py` is server-side apply and patches, on
+(services' addresses), `priority.py`, `refusal.py` (Kubernetes' words), `settings.py`. `merge.py` is server-side apply and patches, on
 `fields.py` (sets of fields); it imports kinds only, so the controller `apply` may import it.
 """
 

@@ -13,13 +13,14 @@ from gitops.admission.merge import own_update
 from gitops.admission.refusal import forbidden, invalid
 from gitops.admission.settings import DEFAULT, Mint, Settings
 from gitops.kinds import schema
+from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.errors import AlreadyExists, BadRequest, NotFound
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.names import check_metadata
-from gitops.kinds.objects import KubeObject, T, is_going, key_of, with_meta
+from gitops.kinds.objects import KubeObject, T, annotations_of, is_going, key_of, with_meta
 from gitops.reconcile import Reader
 
 
@@ -88,16 +89,18 @@ def admit_update(
     if manager is not None:
         new = own_update(old, new, manager, now, schema.root(kind), subresource)
     problems = list(metadata.check_update(old["metadata"], new["metadata"]))
+    before = old
     if subresource is None:
+        before = cast(T, built_in.as_of_today(kind, old))
         new = cast(T, built_in.updated(view, kind, old, kind.defaults(new), settings))
         problems += [
             *check_metadata(kind, new),
             *kind.check(new),
-            *kind.check_update(old, new),
+            *kind.check_update(before, new),
             *built_in.check(view, kind, new, settings),
         ]
     _refuse(kind, new, problems)
-    if metadata.has_generation(kind) and _wish(old) != _wish(new):
+    if metadata.has_generation(kind) and _wish(kind, before, subresource) != _wish(kind, new, subresource):
         new = with_meta(new, generation=old["metadata"].get("generation", 0) + 1)
     return old if new == old else new
 
@@ -155,8 +158,12 @@ def _status(obj: KubeObject) -> dict[str, object]:
     return {name: value for name, value in obj.items() if name == "status"}
 
 
-def _wish(obj: KubeObject) -> dict[str, object]:
-    return {name: value for name, value in obj.items() if name not in ("metadata", "status")}
+def _wish(kind: Kind[Any], obj: KubeObject, subresource: str | None) -> dict[str, object]:
+    """What a higher generation tells of: everything but metadata and status; of a Deployment its annotations too."""
+    wish = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
+    if kind is DEPLOYMENT and subresource is None:
+        wish["annotations"] = annotations_of(obj)
+    return wish
 
 
 def _refuse(kind: Kind[Any], obj: KubeObject, problems: list[Problem]) -> None:

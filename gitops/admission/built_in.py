@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from gitops.admission import allocate
+from gitops.admission.priority import with_priority
 from gitops.admission.settings import Settings
 from gitops.kinds.core.config import CONFIG_MAP, SEALED_FIELDS, SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
@@ -49,7 +50,7 @@ def _holds_sealed(obj: KubeObject) -> bool:
 def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> KubeObject:
     """A new, defaulted object with what admission adds to its kind."""
     if kind is POD:
-        return completed_pod(cast(Pod, obj))
+        return completed_pod(with_priority(view, cast(Pod, obj)))
     if kind is NAMESPACE:
         namespace = _labelled(cast(Namespace, obj))
         spec = {**namespace.get("spec", {}), "finalizers": [NAMESPACE_FINALIZER]}
@@ -57,6 +58,12 @@ def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) 
     if kind is SERVICE:
         return allocate.with_address(view, cast(Service, obj), settings)
     return obj
+
+
+def as_of_today(kind: Kind[Any], obj: KubeObject) -> KubeObject:
+    """What is stored, with what an earlier version did not fill in yet: only then a change shows what was changed."""
+    defaulted: KubeObject = kind.defaults(obj)
+    return completed_pod(cast(Pod, defaulted)) if kind is POD else defaulted
 
 
 def updated(

@@ -5,6 +5,7 @@ from typing import Any, Final
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
 from gitops.kinds.coordination import LEASE
 from gitops.kinds.core.config import CONFIG_MAP, SECRET
+from gitops.kinds.core.endpoints import ENDPOINTS
 from gitops.kinds.core.event import EVENT
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
@@ -15,6 +16,7 @@ from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
 from gitops.kinds.official import OFFICIAL
+from gitops.kinds.scheduling import PRIORITY_CLASS
 
 AnyKind = Kind[Any]  # Of whatever object: who asks by a kind's name does not know its type.
 
@@ -31,6 +33,8 @@ ACTED_ON: Final[tuple[AnyKind, ...]] = (
     INGRESS,
     INGRESS_CLASS,
     ENDPOINT_SLICE,
+    ENDPOINTS,
+    PRIORITY_CLASS,
     LEASE,
     GIT_SOURCE,
 )

@@ -97,8 +97,12 @@ class Runner:
         self._queue = Queue(frozenset(one.name for one in controllers if one.serial))
         self._triggers: dict[tuple[str, str], tuple[tuple[str, Trigger], ...]] = {}
         self._resync_due = clock.monotonic()
-        self._decided: deque[Decision] = deque()  # Of one round of a controller that decides many keys at once.
-        self._alone: Counter[str] = Counter()  # Rounds for which such a controller, having broken, decides one by one.
+        self._decided: deque[Decision] = (
+            deque()
+        )  # Of one round of a controller that decides many keys at once.
+        self._alone: Counter[str] = (
+            Counter()
+        )  # Rounds for which such a controller, having broken, decides one by one.
         self._in_flight = 0  # Transactions that `run` has handed to the store.
         self._wake = asyncio.Event()
         self._fenced: Fenced | None = None
@@ -240,7 +244,9 @@ class Runner:
         self.reconciles[controller.name] += len(items)
         try:
             answers = controller.together(self._view, tuple(items), context.now)
-        except Exception:  # The top of the loop: one key must not hold up the others, so each comes again alone.
+        except (
+            Exception
+        ):  # The top of the loop: one key must not hold up the others, so each comes again alone.
             self._alone[controller.name] = len(items)
             self.errors[controller.name] += 1
             log.exception("a controller broke", extra={"fields": {"item": _text(first)}})

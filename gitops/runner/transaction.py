@@ -50,8 +50,11 @@ def transaction(context: Context, key: Key, writes: Writes) -> Txn | None:
     names = [key_of(op.obj).name for op in ops.values() if isinstance(op, Put)]  # Of what is created.
     for obj in (*writes.update, *((writes.status,) if writes.status else ())):
         assert key_of(obj) not in ops, f"{context.component} writes {key_of(obj)} twice for {key}"
-        ops[key_of(obj)] = _updated(context, obj)
-    for gone, grace_seconds in (*((one, None) for one in writes.delete), *((one, 0) for one in writes.remove)):
+        ops[key_of(obj)] = _updated(context, obj, by_status=obj is writes.status)
+    for gone, grace_seconds in (
+        *((one, None) for one in writes.delete),
+        *((one, 0) for one in writes.remove),
+    ):
         if (op := _deleted(context, gone, ops.get(gone), grace_seconds)) is not None:
             ops[gone] = op
     if not ops and not writes.events:
@@ -98,7 +101,7 @@ def _created(context: Context, obj: KubeObject) -> KubeObject:
     )
 
 
-def _updated(context: Context, obj: KubeObject) -> Op:
+def _updated(context: Context, obj: KubeObject, *, by_status: bool) -> Op:
     """A put of what the controller made from the object that the view showed; a removal if that was its last bond."""
     key = key_of(obj)
     old = context.view.object(key)
@@ -107,15 +110,22 @@ def _updated(context: Context, obj: KubeObject) -> Op:
     expect = _position(obj)
     if _is_declared(obj):
         return Put(obj, expect=expect)
-    admitted = _admitted(context, old, obj)
+    admitted = _admitted(context, old, obj, by_status=by_status)
     return Delete(key, expect=expect) if is_released(admitted) else Put(admitted, expect=expect)
 
 
-def _admitted(context: Context, old: KubeObject, new: KubeObject) -> KubeObject:
-    """By both roads that an API client would take: the object, then its status, where each differs."""
+def _admitted(context: Context, old: KubeObject, new: KubeObject, *, by_status: bool = False) -> KubeObject:
+    """By both roads that an API client would take: the object, then its status, where each differs.
+
+    `by_status`: metadata alone goes by the status's road, as annotations of Kubernetes' controllers do: no new wish.
+    """
     kind, manager = _kind(new), _manager(context, old, new)
     changed = _differing(old, new)
     result = old
+    if by_status and changed <= {"metadata", "status"} and "status" in kind.subresources:
+        return admit_update(
+            context.view, kind, old, new, now=context.now, manager=manager, subresource="status"
+        )
     if changed != {"status"}:
         result = admit_update(
             context.view, kind, old, new, now=context.now, manager=manager, settings=context.cluster

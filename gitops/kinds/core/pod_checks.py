@@ -9,6 +9,7 @@ from typing import Any, Final
 from gitops.kinds import names, wording
 from gitops.kinds.core.container_checks import check_container
 from gitops.kinds.core.containers import Container
+from gitops.kinds.core.placement import check_placement
 from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleration
 from gitops.kinds.core.volume_checks import check_volumes
 from gitops.kinds.kind import Problem
@@ -71,6 +72,7 @@ def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         if wrong := names.ip(alias["ip"]):
             yield wording.invalid(f"{field}.hostAliases[{index}].ip", alias["ip"], wrong)
+    yield from check_placement(_raw(spec), field)
     yield from _check_dns(spec, field)
     yield from _check_host(spec, field)
 
@@ -153,6 +155,9 @@ def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
     if any(_without_seconds(one) not in kept for one in before.get("tolerations") or ()):
         why = "existing toleration can not be modified except its tolerationSeconds"
         yield wording.forbidden("spec.tolerations", why)
+    gates = [one["name"] for one in before.get("schedulingGates") or ()]
+    if any(one["name"] not in gates for one in after.get("schedulingGates") or ()):
+        yield wording.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gates")
     bound = not before.get("nodeName")  # Its node is set once: binding does it.
     if _fixed(before, bound) != _fixed(after, bound):
         yield wording.forbidden("spec", _MUTABLE)
@@ -172,7 +177,7 @@ def _without_seconds(toleration: Toleration) -> dict[str, object]:
 
 def _fixed(spec: PodSpec, may_bind: bool) -> dict[str, object]:
     """What may not change once a pod exists."""
-    free = ("activeDeadlineSeconds", "tolerations", *(("nodeName",) if may_bind else ()))
+    free = ("activeDeadlineSeconds", "tolerations", "schedulingGates", *(("nodeName",) if may_bind else ()))
     kept = {name: value for name, value in spec.items() if name not in free}
     for group in ("containers", "initContainers"):
         containers: list[Container] = _raw(spec).get(group) or []

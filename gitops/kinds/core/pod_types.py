@@ -7,6 +7,7 @@ are in `pod.py`.
 from typing import Literal, NotRequired, TypedDict
 
 from gitops.kinds.core.containers import Container
+from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
 
@@ -77,8 +78,12 @@ class PodSpec(TypedDict):
     imagePullSecrets: NotRequired[list[LocalObjectReference]]
     serviceAccountName: NotRequired[Literal["default"]]
     serviceAccount: NotRequired[Literal["default"]]  # The old name; mirrors serviceAccountName.
-    priority: NotRequired[Literal[0]]
-    preemptionPolicy: NotRequired[Literal["PreemptLowerPriority"]]
+    affinity: NotRequired[Affinity]
+    topologySpreadConstraints: NotRequired[list[TopologySpreadConstraint]]
+    schedulingGates: NotRequired[list[PodSchedulingGate]]
+    priorityClassName: NotRequired[str]
+    priority: NotRequired[int]  # Admission takes it from the class.
+    preemptionPolicy: NotRequired[Literal["Never", "PreemptLowerPriority"]]
     activeDeadlineSeconds: NotRequired[int]
 
 
