@@ -4,5 +4,5 @@ Imports of ours: `gitops.kinds` and `gitops.client` only. In reading order: `pod
 engine), `volumes/`, `probes/`; `network/`, `services/`, `dns/`, `ingress/` behind `proxies.py`; then what joins them:
 `settings.py`, `registration.py` (the node's object and lease), `reports.py` (statuses and events), `cluster.py` (what
 the proxies need), `logs.py`, `simulated.py` and `node.py` (the composition root, and the program that `gitward up`
-starts: `python -m agent.node`). `helpers.py`, `teardown.py` and `snapshot.py` are the network's.
+starts: `python -m agent.node`). `helpers.py` and `teardown.py` are the network's.
 """

@@ -62,9 +62,7 @@ class PodVolumes:
 
     async def uids(self) -> frozenset[str]:
         """The pods that have something here."""
-        return await _in_thread(
-            lambda: frozenset(each.name for each in self._root.glob("*"))
-        )
+        return await _in_thread(lambda: frozenset(each.name for each in self._root.glob("*")))
 
     def has(self, uid: str) -> bool:
         return self._of(uid).exists()

@@ -1,7 +1,7 @@
 """The promises of `agent.runtime.protocol`, kept by the Docker driver and by the fake alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -57,8 +57,12 @@ class Pod:
             SandboxSpec(self.uid, "web", "shop", "web", labels={"address": "x"})
         )
 
-    def spec(self, *command: str, attempt: int = 0, image: str = IMAGE, **labels: str) -> ContainerSpec:
-        return ContainerSpec(self.uid, "web", "shop", "app", attempt, image, command=command, labels=labels)
+    def spec(
+        self, *command: str, attempt: int = 0, image: str = IMAGE, labels: Mapping[str, str] | None = None
+    ) -> ContainerSpec:
+        return ContainerSpec(
+            self.uid, "web", "shop", "app", attempt, image, command=command, labels=labels or {}
+        )
 
     async def state(self, container: str) -> ContainerState:
         return next(one for one in await self.runtime.states(self.uid) if one.container == container)
@@ -141,7 +145,7 @@ def test_a_container_that_ends_by_itself_keeps_its_exit_code(make: Make) -> None
     async def scenario(pod: Pod) -> None:
         await pod.sandbox()
         made = await pod.runtime.ensure_container(
-            pod.spec("sh", "-c", "sleep 0.2; exit 7", **{RUN_FOR: "0.2", EXIT_CODE: "7"})
+            pod.spec("sh", "-c", "sleep 0.2; exit 7", labels={RUN_FOR: "0.2", EXIT_CODE: "7"})
         )
         await pod.runtime.start(made)
 

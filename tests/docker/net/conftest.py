@@ -1,5 +1,6 @@
 """A node's network without Docker: each test in a network namespace of its own, pods as processes in theirs."""
 
+import asyncio
 import ctypes
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,8 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from agent import teardown
 from agent.network import NetworkSettings
+from agent.proxies import NodeNetworkSettings
 from gitops.kinds.sensitive import Sensitive
+from tests.docker.net.cluster import HTTP, HTTPS, running
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -172,3 +177,26 @@ def tls_secret() -> Callable[..., dict[str, object]]:
         }
 
     return make
+
+
+@pytest.fixture
+def node(settings: NetworkSettings, tmp_path: Path) -> Iterator[NodeNetworkSettings]:
+    run_dir = Path(f"/run/gitward-test-{os.getpid()}")
+    yield NodeNetworkSettings(settings, run_dir, HTTP, HTTPS)
+    teardown.remove(cluster="c1", network_state_dir=settings.state_dir, run_dir=run_dir, data_dir=tmp_path)
+
+
+@pytest.fixture
+def pods(new_host: Callable[[str], Any], serve: Any, node: NodeNetworkSettings) -> tuple[Any, Any]:
+    """Two wired pods that answer with their names."""
+    a, b = new_host("10.77.3.2"), new_host("10.77.3.3")
+
+    async def wire() -> None:
+        async with running(node) as network:
+            for uid, pod in (("uid-a", a), ("uid-b", b)):
+                await network.attach(pod.pid, pod.address, uid)
+
+    asyncio.run(wire())
+    serve(a, 8080, "a")
+    serve(b, 8080, "b")
+    return a, b

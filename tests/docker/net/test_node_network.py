@@ -1,16 +1,14 @@
-"""All of a node's network behind its one door: HTTP by ingress, a roll without loss, the agent's end, and `down`."""
+"""All of a node's network behind its one door: a roll without loss, the agent's end, and `down`."""
 
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -19,203 +17,19 @@ import pytest
 
 from agent import teardown
 from agent.network import NetworkSettings
-from agent.proxies import ClusterState, NodeNetwork, NodeNetworkSettings
-from tests.docker.snapshot import snapshot
+from agent.proxies import NodeNetwork, NodeNetworkSettings
 from gitops.kinds.errors import Invalid
-
-HTTP, HTTPS = "127.0.0.1:8880", "127.0.0.1:8443"
-VIP = "10.78.0.20"
-
-
-def a_service(**spec: object) -> Any:
-    ports = [{"port": 80, "protocol": "TCP", "targetPort": 8080}]
-    base = {"type": "ClusterIP", "sessionAffinity": "None", "clusterIP": VIP, "ports": ports}
-    meta = {"namespace": "shop", "name": "web"}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {**base, **spec}}
-
-
-def a_slice(*addresses: str) -> Any:
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"namespace": "shop", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
-        "addressType": "IPv4",
-        "ports": [{"port": 8080, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
-    }
-
-
-def an_ingress(name: str = "web", host: str = "shop.example", path: str = "/", **spec: object) -> Any:
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
-    rule = {"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {"namespace": "shop", "name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"rules": [rule], **spec},
-    }
-
-
-def a_state(
-    *addresses: str, ingresses: tuple[Any, ...] | None = None, secrets: tuple[Any, ...] = ()
-) -> ClusterState:
-    wanted = (an_ingress(),) if ingresses is None else ingresses
-    return ClusterState((a_service(),), (a_slice(*addresses),), wanted, secrets)
-
-
-def http(host: str = "shop.example", path: str = "/", *more: str) -> str:
-    command = ("curl", "-s", "-m", "3", "-H", f"Host: {host}", f"http://{HTTP}{path}", *more)
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def https(host: str) -> str:
-    resolve = f"{host}:8443:127.0.0.1"
-    command = ("curl", "-s", "-k", "-v", "-m", "3", "--resolve", resolve, f"https://{host}:8443/")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    subject = next((line for line in done.stderr.splitlines() if "subject:" in line), "")
-    return f"{done.stdout.strip()} {subject.partition('subject: ')[2]}".strip()
-
-
-@pytest.fixture
-def node(settings: NetworkSettings, tmp_path: Path) -> Iterator[NodeNetworkSettings]:
-    run_dir = Path(f"/run/gitward-test-{os.getpid()}")
-    yield NodeNetworkSettings(settings, run_dir, HTTP, HTTPS)
-    teardown.remove(cluster="c1", network_state_dir=settings.state_dir, run_dir=run_dir, data_dir=tmp_path)
-
-
-@asynccontextmanager
-async def running(settings: NodeNetworkSettings) -> AsyncIterator[NodeNetwork]:
-    network = NodeNetwork(settings)
-    await network.setup()
-    try:
-        yield network
-    finally:
-        await network.close()
-
-
-async def brought(network: NodeNetwork, state: ClusterState) -> None:
-    await network.sync(state)
-    async with asyncio.timeout(20):
-        await network.settled()
-
-
-@pytest.fixture
-def pods(new_host: Callable[[str], Any], serve: Any, node: NodeNetworkSettings) -> tuple[Any, Any]:
-    """Two wired pods that answer with their names."""
-    a, b = new_host("10.77.3.2"), new_host("10.77.3.3")
-
-    async def wire() -> None:
-        async with running(node) as network:
-            for uid, pod in (("uid-a", a), ("uid-b", b)):
-                await network.attach(pod.pid, pod.address, uid)
-
-    asyncio.run(wire())
-    serve(a, 8080, "a")
-    serve(b, 8080, "b")
-    return a, b
-
-
-def test_an_ingress_is_served_by_host_and_path(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
-    async def scenario() -> None:
-        async with running(node) as network:
-            await brought(network, a_state("10.77.3.2"))
-            assert (network.problems, network.ingress_problem) == ({}, "")
-
-    asyncio.run(scenario())
-
-    assert http() == "a"
-    assert http("other.example") == "no ingress rule for this host and path"
-    assert pods[1].get(f"http://{VIP}/") == "a"
-
-
-def test_endpoints_change_without_a_reload(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
-    async def scenario() -> None:
-        async with running(node) as network:
-            await brought(network, a_state("10.77.3.2"))
-            config = (node.network.state_dir / "ingress" / "haproxy.cfg").read_text()
-            await brought(network, a_state("10.77.3.3"))
-            assert {http() for _ in range(4)} == {"b"}
-            after = (node.network.state_dir / "ingress" / "haproxy.cfg").read_text()
-            assert config.splitlines()[2] == after.splitlines()[2]  # The description: the same structure.
-            await brought(network, a_state("10.77.3.2", "10.77.3.3"))
-            assert {http() for _ in range(4)} == {"a", "b"}
-            await brought(network, a_state())
-            assert (network.problems, network.ingress_problem) == ({}, "")
-            assert "503" in http()
-
-    asyncio.run(scenario())
-
-
-def test_a_bad_ingress_hurts_no_other(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
-    bad = (
-        an_ingress("host", host="a b\n    bind :1"),
-        an_ingress("path", host="x.example", path='/";#'),
-        an_ingress("taken"),
-    )
-
-    async def scenario() -> None:
-        async with running(node) as network:
-            await brought(
-                network, a_state("10.77.3.2", ingresses=(*bad, an_ingress("zweit", host="y.example")))
-            )
-            assert (network.problems, network.ingress_problem) == ({}, "")
-            assert [trouble.ingress[1] for trouble in network.troubles] == ["host", "path"]
-
-    asyncio.run(scenario())
-
-    assert http("shop.example") == "a"
-    assert http("y.example") == "a"
-
-
-def test_tls_by_a_secret_and_a_changed_certificate(
-    node: NodeNetworkSettings, pods: tuple[Any, Any], tls_secret: Callable[..., Any]
-) -> None:
-    entry = {"hosts": ["shop.example"], "secretName": "cert"}
-    secure = an_ingress(tls=[entry, {"hosts": ["bad.example"], "secretName": "bad"}])
-
-    async def scenario() -> None:
-        async with running(node) as network:
-            secrets = (tls_secret("cert", "first"), tls_secret("bad", "bad", bits=1024))
-            await brought(network, a_state("10.77.3.2", ingresses=(secure,), secrets=secrets))
-            assert (network.problems, network.ingress_problem) == ({}, "")
-            assert [trouble.message for trouble in network.troubles] == [
-                "spec.tls: Secret shop/bad: HAProxy does not take this certificate or key"
-            ]
-            assert https("shop.example") == "a CN=first"
-            assert https("other.example").endswith("CN=Gitward default certificate")
-            await brought(
-                network, a_state("10.77.3.2", ingresses=(secure,), secrets=(tls_secret("cert", "second"),))
-            )
-            assert https("shop.example") == "a CN=second"
-
-    asyncio.run(scenario())
-
-    folder = node.network.state_dir / "ingress" / "certificates"
-    assert os.path.ismount(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_taken_port_stops_the_ingress_only_and_it_comes_when_the_port_is_free(
-    node: NodeNetworkSettings, pods: tuple[Any, Any]
-) -> None:
-    async def scenario() -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 8880))
-            taken.listen()
-            async with running(node) as network:
-                await network.sync(a_state("10.77.3.2"))
-                async with asyncio.timeout(20):
-                    while not network.ingress_problem:
-                        await asyncio.sleep(0.02)
-                assert "cannot bind" in network.ingress_problem.lower()
-                assert network.problems == {}
-                assert pods[1].get(f"http://{VIP}/") == "a"
-                taken.close()
-                async with asyncio.timeout(20):
-                    await network.settled()
-                assert (http(), network.ingress_problem) == ("a", "")
-
-    asyncio.run(scenario())
+from tests.docker.net.cluster import (
+    HTTP,
+    HTTPS,
+    VIP,
+    a_state,
+    an_ingress,
+    brought,
+    http,
+    running,
+)
+from tests.docker.snapshot import snapshot
 
 
 class Load:

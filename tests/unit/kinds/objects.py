@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gitops.kinds.kind import Kind
+
 NOW: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 Json = Any
 
@@ -68,3 +70,20 @@ def an_ingress(**spec: object) -> Json:
 
 def a_secret(**fields: object) -> Json:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys", "namespace": "shop"}, **fields}
+
+
+def problems(kind: Kind[Any], obj: Any) -> list[str]:
+    return [f"{problem.field}: {problem.message}" for problem in kind.check(kind.defaults(obj))]
+
+
+def updates(kind: Kind[Any], old: Any, new: Any) -> list[str]:
+    return [
+        f"{one.field}: {one.message}" for one in kind.check_update(kind.defaults(old), kind.defaults(new))
+    ]
+
+
+def row(kind: Kind[Any], obj: Any) -> dict[str, object]:
+    assert kind.cells is not None
+    return dict(
+        zip((column.name for column in kind.columns), kind.cells(kind.defaults(obj), NOW), strict=True)
+    )

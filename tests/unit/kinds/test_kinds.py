@@ -6,36 +6,27 @@ from typing import Any
 import pytest
 
 from gitops.kinds import schema
-from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
+from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import CONFIG_MAP, SECRET, seal_values
 from gitops.kinds.core.event import EVENT
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
-from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.kind import Kind
 from gitops.kinds.names import check_metadata
 from gitops.kinds.networking import INGRESS
 from gitops.kinds.sensitive import Sensitive
-from tests.unit.kinds.objects import NOW, a_container, a_deployment, a_pod, a_secret, a_service, an_ingress
-
-
-def problems(kind: Kind[Any], obj: Any) -> list[str]:
-    return [f"{problem.field}: {problem.message}" for problem in kind.check(kind.defaults(obj))]
-
-
-def updates(kind: Kind[Any], old: Any, new: Any) -> list[str]:
-    return [
-        f"{one.field}: {one.message}" for one in kind.check_update(kind.defaults(old), kind.defaults(new))
-    ]
-
-
-def row(kind: Kind[Any], obj: Any) -> dict[str, object]:
-    assert kind.cells is not None
-    return dict(
-        zip((column.name for column in kind.columns), kind.cells(kind.defaults(obj), NOW), strict=True)
-    )
+from tests.unit.kinds.objects import (
+    a_deployment,
+    a_pod,
+    a_secret,
+    a_service,
+    an_ingress,
+    problems,
+    row,
+    updates,
+)
 
 
 def test_a_service_is_a_cluster_address_with_equal_ports() -> None:
@@ -215,164 +206,6 @@ def test_a_nodes_row() -> None:
         "<none>",
         "<unknown>",
     )
-
-
-def test_a_deployment_rolls_by_quarters_and_keeps_ten_revisions() -> None:
-    spec = DEPLOYMENT.defaults(a_deployment())["spec"]
-
-    assert spec["replicas"] == 1
-    assert spec["strategy"] == {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
-    }
-    assert (spec["revisionHistoryLimit"], spec["progressDeadlineSeconds"]) == (10, 600)
-    assert "enableServiceLinks" not in spec["template"]["spec"]
-    assert DEPLOYMENT.defaults(a_deployment(replicas=0))["spec"]["replicas"] == 0
-
-
-def with_template(**spec: object) -> dict[str, Any]:
-    return {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [a_container()], **spec}}
-
-
-DEPLOYMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "good": ({}, []),
-    "fewer than none": (
-        {"replicas": -1},
-        ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"],
-    ),
-    "a selector of other labels": (
-        {"selector": {"matchLabels": {"app": "api"}}},
-        [
-            'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`',
-        ],
-    ),
-    "an empty selector": (
-        {"selector": {}},
-        ["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
-    ),
-    "pods that end": (
-        {"template": with_template(restartPolicy="Never")},
-        ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'],
-    ),
-    "no room to roll": (
-        {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}},
-        [
-            "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",
-        ],
-    ),
-    "recreating step by step": (
-        {"strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}},
-        [
-            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
-        ],
-    ),
-    "ready later than the deadline": (
-        {"minReadySeconds": 600},
-        ["spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"],
-    ),
-    "a rule inside the template": (
-        {"template": with_template(containers=[])},
-        ["spec.template.spec.containers: Required value"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("spec", "expected"), DEPLOYMENTS.values(), ids=DEPLOYMENTS.keys())
-def test_deployments(spec: dict[str, Any], expected: list[str]) -> None:
-    assert problems(DEPLOYMENT, a_deployment(**spec)) == expected
-
-
-def test_a_deployments_selector_stays() -> None:
-    assert updates(DEPLOYMENT, a_deployment(), a_deployment(selector={"matchLabels": {"app": "x"}})) == [
-        'spec.selector: Invalid value: {"matchLabels":{"app":"x"}}: field is immutable'
-    ]
-
-
-def test_rows_of_workloads() -> None:
-    deployment = {
-        **a_deployment(replicas=3),
-        "status": {"readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 1},
-    }
-
-    assert row(DEPLOYMENT, deployment) == {
-        "Name": "web",
-        "Ready": "2/3",
-        "Up-to-date": 3,
-        "Available": 1,
-        "Age": "<unknown>",
-        "Containers": "web",
-        "Images": "shop/web:1",
-        "Selector": "app=web",
-    }
-    assert row(REPLICA_SET, {**a_deployment(), "kind": "ReplicaSet"})["Desired"] == 1
-
-
-INGRESSES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "good": ({}, []),
-    "nothing at all": (
-        {"rules": []},
-        ["spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"],
-    ),
-    "an address for a host": (
-        {"rules": [{"host": "192.0.2.1"}]},
-        ['spec.rules[0].host: Invalid value: "192.0.2.1": must be a DNS name, not an IP address'],
-    ),
-    "a relative path": (
-        {
-            "rules": [
-                {
-                    "http": {
-                        "paths": [
-                            {
-                                "path": "a",
-                                "pathType": "Prefix",
-                                "backend": {"service": {"name": "w", "port": {"number": 1}}},
-                            }
-                        ]
-                    }
-                }
-            ]
-        },
-        ['spec.rules[0].http.paths[0].path: Invalid value: "a": must be an absolute path'],
-    ),
-    "a backend without a port": (
-        {"defaultBackend": {"service": {"name": "w"}}},
-        ["spec.defaultBackend.service.port: Required value: port name or number is required"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("spec", "expected"), INGRESSES.values(), ids=INGRESSES.keys())
-def test_ingresses(spec: dict[str, Any], expected: list[str]) -> None:
-    assert problems(INGRESS, an_ingress(**spec)) == expected
-
-
-def test_an_ingresss_row_counts_hosts_beyond_three() -> None:
-    shown = row(INGRESS, an_ingress(rules=[{"host": f"{name}.example"} for name in "abcde"], tls=[{}]))
-
-    assert shown["Hosts"] == "a.example,b.example,c.example + 2 more..."
-    assert shown["Ports"] == "80, 443"
-    assert row(INGRESS, an_ingress())["Class"] == "<none>"
-
-
-def test_an_endpoint_slice() -> None:
-    endpoint_slice: Any = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": "web-abcde", "namespace": "shop"},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.77.0.2"]}, {"addresses": ["10.77.0.3"]}],
-        "ports": [{"port": 80}],
-    }
-
-    assert ENDPOINT_SLICE.defaults(endpoint_slice).get("ports") == [
-        {"port": 80, "name": "", "protocol": "TCP"}
-    ]
-    assert problems(ENDPOINT_SLICE, endpoint_slice) == []
-    assert row(ENDPOINT_SLICE, endpoint_slice)["Endpoints"] == "10.77.0.2,10.77.0.3"
-    assert updates(ENDPOINT_SLICE, endpoint_slice, {**endpoint_slice, "addressType": "IPv6"}) == [
-        'addressType: Invalid value: "IPv6": field is immutable'
-    ]
 
 
 def test_an_events_row_names_its_object() -> None:

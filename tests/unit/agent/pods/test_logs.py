@@ -8,7 +8,7 @@ from gitops.client import LogRequest
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import BadRequest
 from tests.agent_world import a_pod
-from tests.unit.agent.pods.test_machine import APP, ONE, a_state
+from tests.unit.agent.pods.states import APP, ONE, a_state
 
 ENDED = a_state(phase=Phase.EXITED)
 AGAIN = a_state(attempt=1)

@@ -1,19 +1,15 @@
-"""What to do next for a pod: tables of what is, and a property about where every pod ends."""
+"""What to do next for a pod: tables of what is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agent.pods.machine import step
 from agent.pods.observed import (
     VOLUMES,
     Action,
-    DeleteFromApi,
     EnsureSandbox,
     EnsureVolumes,
     PodObserved,
@@ -21,79 +17,31 @@ from agent.pods.observed import (
     Run,
     Stop,
     TearDown,
-    Trouble,
     Verdict,
     Withdraw,
 )
 from agent.runtime.protocol import (
-    LABEL_BACK_OFF,
-    LABEL_IMAGE,
-    LABEL_SANDBOX,
-    SANDBOX,
-    ContainerState,
     Phase,
 )
-from gitops.kinds.core.pod import Pod, PodStatus, pod_status
-from gitops.kinds.objects import timestamp, with_meta
+from gitops.kinds.core.pod import Pod
+from gitops.kinds.objects import timestamp
 from tests.agent_world import a_pod
-
-NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-APP = {"name": "app", "image": "shop:1"}
-INIT = {"name": "init", "image": "shop:1"}
-SIDECAR = {"name": "side", "image": "shop:1", "restartPolicy": "Always"}
-WIRED = PodObserved(address="10.77.1.2", node_address="192.0.2.1", volumes_ready=True)
-
-
-def a_state(
-    container: str = "app",
-    phase: Phase = Phase.RUNNING,
-    *,
-    attempt: int = 0,
-    exit_code: int = 0,
-    ran_seconds: float = 1,
-    ended_seconds_ago: float = 0,
-    back_off: int = 0,
-    image: str = "shop:1",
-    sandbox: str = "s1",
-) -> ContainerState:
-    ended = NOW - timedelta(seconds=ended_seconds_ago)
-    started = ended - timedelta(seconds=ran_seconds)
-    return ContainerState(
-        id=f"{container}-{attempt}",
-        pod_uid="uid-web",
-        pod_name="web",
-        pod_namespace="shop",
-        container=container,
-        attempt=attempt,
-        phase=phase,
-        pid=0,
-        image=image,
-        image_id="sha256:1",
-        exit_code=exit_code,
-        oom_killed=False,
-        error="",
-        created_at=started,
-        started_at=None if phase is Phase.CREATED else started,
-        finished_at=ended if phase is Phase.EXITED else None,
-        labels={LABEL_BACK_OFF: str(back_off), LABEL_SANDBOX: sandbox, LABEL_IMAGE: image},
-    )
-
-
-SANDBOX_RUNS = a_state(SANDBOX)._replace(id="s1")
-SANDBOX_ENDED = a_state(SANDBOX, Phase.EXITED)._replace(id="s1")
-
-
-def with_states(*states: ContainerState, **fields: Any) -> PodObserved:
-    return replace(WIRED, containers=(SANDBOX_RUNS, *states), **fields)
-
-
-def going(pod: Pod, grace: int = 5, status: PodStatus | None = None) -> Pod:
-    marked = with_meta(pod, deletionTimestamp=timestamp(NOW), deletionGracePeriodSeconds=grace)
-    return marked if status is None else {**marked, "status": status}
-
-
-def failed(reason: str, seconds_ago: float, failures: int = 1) -> Trouble:
-    return Trouble(reason, "words", NOW - timedelta(seconds=seconds_ago), failures)
+from tests.unit.agent.pods.states import (
+    APP,
+    INITS,
+    NEVER,
+    NOW,
+    ON_FAILURE,
+    ONE,
+    SANDBOX_ENDED,
+    SANDBOX_RUNS,
+    WIRED,
+    WITH_SIDECAR,
+    a_state,
+    failed,
+    going,
+    with_states,
+)
 
 
 class Case(NamedTuple):
@@ -102,11 +50,6 @@ class Case(NamedTuple):
     do: tuple[Action, ...]
 
 
-ONE = a_pod(containers=[APP])
-INITS = a_pod(initContainers=[INIT], containers=[APP])
-NEVER = a_pod(containers=[APP], restartPolicy="Never")
-ON_FAILURE = a_pod(containers=[APP], restartPolicy="OnFailure")
-WITH_SIDECAR = a_pod(initContainers=[SIDECAR], containers=[APP])
 STOP_APP = Stop("app", "app-0", 5, "Stopping container")
 
 SPEC: dict[str, Case] = {
@@ -301,103 +244,3 @@ def test_a_deadline_ends_the_pod() -> None:
     assert actions.do == (Stop("app", "app-0", 5, "Pod has finished"),)
     assert actions.status is not None
     assert (actions.status["phase"], actions.status["reason"]) == ("Failed", "DeadlineExceeded")
-
-
-NOTHING_YET = PodObserved(node_address="192.0.2.1")
-
-
-@dataclass
-class World:
-    """Carries out actions at once, or loses them: the machine must come to rest all the same."""
-
-    pod: Pod | None
-    observed: PodObserved = NOTHING_YET
-    now: datetime = NOW
-    deleted: bool = False
-
-    def do(self, action: Action) -> None:
-        states, seen = self.observed.containers, self.observed
-        match action:
-            case EnsureSandbox():
-                fresh = tuple(state for state in states if state.container != SANDBOX)
-                self.observed = replace(seen, containers=(*fresh, SANDBOX_RUNS), address="10.77.1.2")
-            case EnsureVolumes():
-                self.observed = replace(seen, volumes_ready=True)
-            case Run():
-                others = tuple(
-                    s for s in states if (s.container, s.attempt) != (action.container, action.attempt)
-                )
-                phase = Phase.EXITED if action.container == "init" else Phase.RUNNING
-                made = a_state(
-                    action.container, phase, attempt=action.attempt, back_off=action.back_off_seconds
-                )
-                self.observed = replace(seen, containers=(*others, made))
-            case Stop():
-                self._change(
-                    action.container_id, lambda s: s._replace(phase=Phase.EXITED, finished_at=self.now)
-                )
-            case Remove():
-                self.observed = replace(
-                    seen, containers=tuple(s for s in states if s.id != action.container_id)
-                )
-            case Withdraw():
-                self.observed = replace(seen, withdrawn=True)
-            case TearDown():
-                left = tuple(state for state in states if state.container != SANDBOX)
-                self.observed = replace(seen, containers=left, volumes_ready=False, address="")
-            case DeleteFromApi():
-                self.pod, self.deleted = None, True
-
-    def kill(self, index: int) -> None:
-        """One of what runs ends by itself."""
-        running = [state for state in self.observed.containers if state.phase is Phase.RUNNING]
-        if running:
-            self._change(
-                running[index % len(running)].id,
-                lambda s: s._replace(phase=Phase.EXITED, exit_code=1, finished_at=self.now),
-            )
-
-    def _change(self, container_id: str, how: Callable[[ContainerState], ContainerState]) -> None:
-        changed = (how(s) if s.id == container_id else s for s in self.observed.containers)
-        self.observed = replace(self.observed, containers=tuple(changed))
-
-    def round(self, lost: int = -1) -> int:
-        """One step; the action number `lost` gets lost. How much there was to do."""
-        actions = step(self.pod, self.observed, self.now)
-        for index, action in enumerate(actions.do):
-            if index != lost:
-                self.do(action)
-        if self.pod is not None and actions.status is not None:
-            self.pod = {**self.pod, "status": actions.status}
-        self.now += timedelta(seconds=30)
-        return len(actions.do)
-
-
-FAULTS = st.lists(st.tuples(st.sampled_from(["lose", "kill"]), st.integers(0, 3)), max_size=12)
-
-
-@given(faults=FAULTS, policy=st.sampled_from(["Always", "OnFailure", "Never"]))
-def test_after_any_faults_a_pod_runs_or_has_ended_and_a_deleted_one_leaves_nothing(
-    faults: list[tuple[str, int]], policy: str
-) -> None:
-    pod = a_pod(initContainers=[INIT, SIDECAR], containers=[APP], restartPolicy=policy)
-    world = World(pod)
-    for fault, number in faults:
-        world.round(number if fault == "lose" else -1)
-        if fault == "kill":
-            world.kill(number)
-
-    for _ in range(60):
-        world.round()
-    assert world.pod is not None
-    phase = pod_status(world.pod)["phase"]
-    assert phase in ("Running", "Succeeded", "Failed")
-    assert policy != "Always" or phase == "Running"
-    assert world.round() == 0
-
-    world.pod = going(world.pod)
-    for _ in range(12):
-        world.round()
-    assert world.deleted
-    assert world.observed.containers == ()
-    assert not world.observed.volumes_ready

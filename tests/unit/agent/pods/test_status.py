@@ -8,7 +8,7 @@ from agent.runtime.protocol import Phase
 from gitops.kinds.core.pod import ContainerStatus, Pod
 from gitops.kinds.objects import Condition
 from tests.agent_world import a_pod
-from tests.unit.agent.pods.test_machine import (
+from tests.unit.agent.pods.states import (
     APP,
     INIT,
     INITS,
