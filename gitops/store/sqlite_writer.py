@@ -128,10 +128,14 @@ class Writer:
             _insert(connection, group)
             connection.execute("COMMIT")
         except Exception as error:  # The top of a loop: whatever went wrong, the waiting must hear of it.
-            log.exception("a write was refused", extra={"fields": {"path": str(self._path)}})
+            refused = _refusal(self._path, error)
+            ours = not isinstance(
+                error, sqlite3.Error | OSError | Unavailable
+            )  # A bug: where it is must be told.
+            log.error("a write was refused", exc_info=ours, extra={"fields": {"error": str(refused)}})
             self._drop()
             self._refused_generation = generation
-            self._told(Outcome(self._durable, generation, _refusal(self._path, error)))
+            self._told(Outcome(self._durable, generation, refused))
             return
         self._durable = group[-1].revision
         self._told(Outcome(self._durable, generation, None))
