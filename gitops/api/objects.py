@@ -16,8 +16,9 @@ from gitops.admission.merge import merge_patch
 from gitops.api.authorize import authorize
 from gitops.api.bodies import DeleteOptions, delete_options_of, merge_patch_of, object_of
 from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, TARGET, USER, Target
-from gitops.api.nodes import is_node
+from gitops.api.nodes import is_node, node_of
 from gitops.api.represent import encode
+from gitops.api.restriction import restricted
 from gitops.api.status import already_exists, conflict, not_found, success
 from gitops.kinds.coordination import LEASE
 from gitops.kinds.core.pod import POD
@@ -39,6 +40,9 @@ async def create(request: web.Request, target: Target) -> web.StreamResponse:
     # Now that the name is known. One that is still to be made is never a node's own.
     authorize(view, user, "create", target._replace(name=target.name or f"{meta.get('generateName', '')}*"))
     now, mint, manager = request.app[CLOCK](), request.app[MINT], _manager(request)
+
+    if (node := node_of(user)) is not None:
+        body = restricted(node, target.kind, None, body, "")
 
     def build(reader: Reader) -> Txn:
         obj = admit_create(reader, target.kind, body, now=now, mint=mint, manager=manager)
@@ -112,6 +116,8 @@ async def _replace(
         if old is None:
             raise not_found(target)
         new = changed(old)
+        if (node := node_of(request[USER])) is not None:
+            new = restricted(node, target.kind, old, new, target.subresource)
         asked, found = new["metadata"].get("resourceVersion", ""), old["metadata"].get("resourceVersion", "")
         if asked not in ("", found):
             raise conflict(target)

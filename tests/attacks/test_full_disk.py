@@ -10,9 +10,8 @@ from typing import Final
 import pytest
 
 from gitops.kinds.core.config import CONFIG_MAP
-from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.errors import Unavailable
-from gitops.kinds.objects import KubeObject
 from gitops.store.contract import StoreUnusable
 from gitops.sync.zygote import Parser
 from tests.integration.master.whole import Site, Whole, config_map, deployment
@@ -53,7 +52,7 @@ async def ready(whole: Whole) -> tuple[int, str]:
 def test_a_full_disk_is_told_everywhere_and_costs_nothing_that_was_acknowledged(
     small: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def full(whole: Whole) -> list[KubeObject]:
+    async def full(whole: Whole) -> list[Pod]:
         good = await whole.goes_live({"a.yaml": config_map("a"), "web.yaml": deployment("web", replicas=2)})
         await whole.until(lambda: len(whole.names(POD, "default")) == 2)
         await whole.settled()
@@ -79,7 +78,7 @@ def test_a_full_disk_is_told_everywhere_and_costs_nothing_that_was_acknowledged(
         assert await ready(whole) == (200, "ok")
         return list(whole.store.view().list(POD, "default"))
 
-    async def after(whole: Whole) -> list[KubeObject]:
+    async def after(whole: Whole) -> list[Pod]:
         assert whole.found(CONFIG_MAP, "default", "a")["data"] == {"a": "two" * 20_000}
         return list(whole.store.view().list(POD, "default"))
 

@@ -1,0 +1,64 @@
+"""What a node may not write of what it may write: labels that attract pods or traffic, taints, owners, ranges.
+
+Of a status that a node writes only the status counts. Source: Kubernetes, admission plug-in NodeRestriction.
+"""
+
+from typing import Any, Final, cast
+
+from gitops.kinds.core.node import NODE
+from gitops.kinds.errors import Forbidden
+from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject, labels_of
+
+_LABELS: Final = frozenset(
+    {
+        *("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"),
+        *("beta.kubernetes.io/os", "beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type"),
+        *("node.kubernetes.io/instance-type", "topology.kubernetes.io/zone", "topology.kubernetes.io/region"),
+        *("failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region"),
+    }
+)
+_PREFIXES: Final = ("kubelet.kubernetes.io", "node.kubernetes.io")  # And what lies below them.
+_RESERVED: Final = ("kubernetes.io", "k8s.io")
+
+
+def restricted(
+    node: str, kind: Kind[Any], old: KubeObject | None, new: KubeObject, subresource: str
+) -> KubeObject:
+    """What of a node's write is taken. `old` None: it creates. Raises Forbidden."""
+    if old is not None and subresource == "status":
+        version = new["metadata"].get("resourceVersion", "")
+        return cast(KubeObject, {**new, "metadata": {**old["metadata"], "resourceVersion": version}})
+    if kind is NODE and (refused := _refused(old, new)):
+        raise Forbidden(
+            f'nodes "{node}" is forbidden: node "{node}" is not allowed to {" or ".join(refused)}'
+        )
+    return new
+
+
+def _refused(old: KubeObject | None, new: KubeObject) -> list[str]:
+    refused = []
+    before, after = labels_of(old) if old is not None else {}, labels_of(new)
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and _is_reserved(key)]
+    if changed:
+        refused.append(f"change its labels {', '.join(sorted(changed))}")
+    owners = old["metadata"].get("ownerReferences") if old is not None else None
+    if (new["metadata"].get("ownerReferences") or None) != (owners or None):
+        refused.append("change its owner references")
+    if _spec(new, "podCIDR") not in (None, _spec(old, "podCIDR")):
+        refused.append("choose the range of its pods")
+    if old is not None and (_spec(new, "taints") or None) != (_spec(old, "taints") or None):
+        refused.append("change its taints")
+    return refused
+
+
+def _spec(obj: KubeObject | None, field: str) -> object:
+    return (cast(dict[str, Any], obj).get("spec") or {}).get(field) if obj is not None else None
+
+
+def _is_reserved(label: str) -> bool:
+    """Of Kubernetes' own names, and none of those that a node may give itself."""
+    prefix = label.partition("/")[0] if "/" in label else ""
+    if label in _LABELS or any(prefix == one or prefix.endswith(f".{one}") for one in _PREFIXES):
+        return False
+    return any(prefix == one or prefix.endswith(f".{one}") for one in _RESERVED)
