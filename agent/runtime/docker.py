@@ -45,9 +45,10 @@ API_VERSION_MAX: Final = (
     1,
     45,
 )  # The newest that we know; Docker 20.10 speaks 1.41, Docker 29 refuses < 1.44.
-CALL_SECONDS: Final = (
-    60.0  # Of one call. A thread cannot be cancelled: the client's own limit is the shorter.
-)
+# Of one answer. A thread cannot be cancelled: the client's own limit is the shorter. What an engine makes may take its
+# time; what it knows it tells at once, or it hangs.
+MAKE_SECONDS: Final = 60.0
+TELL_SECONDS: Final = 10.0
 SLOT_SECONDS: Final = 20.0  # A call that hangs longer gives its place to others.
 PULL_SECONDS: Final = 600.0
 THREADS: Final = 64
@@ -57,11 +58,17 @@ R = TypeVar("R")
 
 
 class DockerRuntime:
-    """One engine, for the containers of one cluster. Made by `connect`."""
+    """One engine, for the containers of one cluster. Made by `connect`.
 
-    def __init__(self, host: str, cluster: str, api: APIClient, info: EngineInfo, *, width: int) -> None:
+    `maker` and `teller` differ in their patience alone. Half of their methods are untyped; what they answer is JSON.
+    """
+
+    def __init__(
+        self, host: str, cluster: str, maker: APIClient, teller: APIClient, info: EngineInfo, *, width: int
+    ) -> None:
         self._host, self._cluster, self._info = host, cluster, info
-        self._api: Any = api  # Half of its methods are untyped; what they answer is JSON.
+        self._api: Any = maker
+        self._teller: Any = teller
         self._stream = DockerStream(host, info.api_version)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         self._slots = asyncio.Semaphore(width)
@@ -73,25 +80,31 @@ class DockerRuntime:
         self._oom_min = oom_score_min(Path("/proc/self/status").read_text(encoding="ascii"))
 
     @classmethod
-    async def connect(cls, host: str, *, cluster: str, width: int = 0) -> Self:
+    async def connect(
+        cls, host: str, *, cluster: str, width: int = 0, tell_seconds: float = TELL_SECONDS
+    ) -> Self:
         """`host` as in DOCKER_HOST. `width`: creates and starts in flight; 0: twice the number of cores."""
 
-        def probe() -> tuple[APIClient, EngineInfo]:
-            api = APIClient(base_url=host, version="auto", timeout=int(CALL_SECONDS), max_pool_size=THREADS)
-            version = version_of(api.version()["ApiVersion"])
-            api.close()
+        def client(version: str, seconds: float) -> APIClient:
+            # The library's stub asks for whole seconds; what it hands the time to does not.
+            return APIClient(base_url=host, version=version, timeout=seconds, max_pool_size=THREADS)  # type: ignore[arg-type]
+
+        def probe() -> tuple[APIClient, APIClient, EngineInfo]:
+            first = client("auto", tell_seconds)
+            version = version_of(first.version()["ApiVersion"])
+            first.close()
             text = ".".join(str(part) for part in min(version, API_VERSION_MAX))
-            api = APIClient(base_url=host, version=text, timeout=int(CALL_SECONDS), max_pool_size=THREADS)
-            return api, engine_info(api.info(), text)
+            teller = client(text, tell_seconds)
+            return client(text, MAKE_SECONDS), teller, engine_info(teller.info(), text)
 
         try:
-            api, info = await asyncio.to_thread(probe)
+            maker, teller, info = await asyncio.to_thread(probe)
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise Unavailable(f"Docker at {host}: {error}") from error
-        return cls(host, cluster, api, info, width=width or CALLS_PER_CORE * (os.cpu_count() or 1))
+            raise _unanswered(error, host) from error
+        return cls(host, cluster, maker, teller, info, width=width or CALLS_PER_CORE * (os.cpu_count() or 1))
 
     async def info(self) -> EngineInfo:
-        await self._ask(self._api.ping)
+        await self._ask(self._teller.ping)
         return self._info
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
@@ -130,7 +143,7 @@ class DockerRuntime:
 
     async def image(self, reference: str) -> ImageState | None:
         try:
-            return await self._ask(lambda: image_state(self._api.inspect_image(reference)))
+            return await self._ask(lambda: image_state(self._teller.inspect_image(reference)))
         except NotFound:
             return None
 
@@ -159,7 +172,7 @@ class DockerRuntime:
         since: datetime | None,
         timestamps: bool,
     ) -> AsyncGenerator[bytes, None]:
-        found = await self._ask(lambda: self._api.inspect_container(container_id))
+        found = await self._ask(lambda: self._teller.inspect_container(container_id))
         async for chunk in self._stream.logs(
             container_id,
             tty=found["Config"]["Tty"],
@@ -177,9 +190,10 @@ class DockerRuntime:
     async def close(self) -> None:
         await self._stream.close()
         self._api.close()
+        self._teller.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, call: Callable[[], R], *, timeout_seconds: float = CALL_SECONDS) -> R:
+    async def _ask(self, call: Callable[[], R], *, timeout_seconds: float = MAKE_SECONDS) -> R:
         """The one place where a blocking call leaves the loop, and where the library's errors become ours."""
         loop = asyncio.get_running_loop()
         try:
@@ -188,7 +202,7 @@ class DockerRuntime:
         except docker.errors.APIError as error:
             raise _translated(error, self._host) from error
         except (docker.errors.DockerException, requests.RequestException, TimeoutError, OSError) as error:
-            raise Unavailable(f"Docker at {self._host}: {error or type(error).__name__}") from error
+            raise _unanswered(error, self._host) from error
 
     def _slot(self) -> "_Slot":
         return _Slot(self._slots)
@@ -196,7 +210,7 @@ class DockerRuntime:
     # What follows blocks and runs in threads.
 
     def _list(self, labels: list[str]) -> list[ContainerState]:
-        found = self._api.containers(all=True, filters={"label": labels})
+        found = self._teller.containers(all=True, filters={"label": labels})
         states = []
         for entry in found:
             known = self._details.get(entry["Id"])
@@ -213,7 +227,7 @@ class DockerRuntime:
         return states
 
     def _inspect(self, container_id: str) -> ContainerState:
-        return self._noted(self._api.inspect_container(container_id))
+        return self._noted(self._teller.inspect_container(container_id))
 
     def _noted(self, found: Mapping[str, Any]) -> ContainerState:
         state = container_state(found)
@@ -313,6 +327,12 @@ class _Slot:
         if self._held:
             self._held = False
             self._slots.release()
+
+
+def _unanswered(error: Exception, host: str) -> Unavailable:
+    if isinstance(error, requests.Timeout | TimeoutError):
+        return Unavailable(f"Docker at {host} does not answer")
+    return Unavailable(f"Docker at {host}: {error or type(error).__name__}")
 
 
 def _translated(error: docker.errors.APIError, host: str) -> GitwardError:
