@@ -7,7 +7,6 @@ whatever ends it leaves the pods running.
 import argparse
 import asyncio
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -39,7 +38,7 @@ from agent.runtime.protocol import Runtime
 from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
 from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.volumes.volumes import PodVolumes
-from gitops.client import Client, follow, serve_reverse
+from gitops.client import Client, follow, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
@@ -289,7 +288,7 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != told.parent:
         return  # It died while we started: nobody would ever end us, and a second agent may come.
-    _configure_logs()
+    logs.configure()
     try:
         settings, credentials = read_config(config)
         uvloop.run(_until_stopped(settings, Client(credentials, user_agent="gitward-agent")))
@@ -307,20 +306,6 @@ async def _until_stopped(settings: NodeSettings, client: Client) -> None:
             await node
         except asyncio.CancelledError:
             log.info("agent stops: pods run on")
-
-
-class _Lines(logging.Formatter):
-    """One line for each record: the message, then its fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", None)
-        return super().format(record) + (f" {json.dumps(fields, default=str)}" if fields else "")
-
-
-def _configure_logs() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=os.environ.get("GITWARD_LOG_LEVEL", "INFO").upper(), handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from typing import Final
 
 import typer
 
-from gitops.cli.output import shown
 from gitops.kinds.errors import GitwardError
+from gitops.kinds.printable import shown
 from gitops.sync.check import check
 
 _PLACE: Final = re.compile(r"^.*?:\d+: ")

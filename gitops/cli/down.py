@@ -19,8 +19,8 @@ from agent.node import NodeSettings, down_containers
 from agent.runtime.protocol import LABEL_CLUSTER
 from agent.settings import RUN_DIR
 from gitops.cli import pidfile
-from gitops.cli.output import shown
 from gitops.kinds.errors import Conflict, Forbidden, GitwardError, Unavailable
+from gitops.kinds.printable import shown
 
 STOP_SECONDS: Final = 40.0  # `up` gives its agent half of that.
 LIST_SECONDS: Final = 20

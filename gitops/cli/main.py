@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from gitops.cli import settings
-from gitops.cli.output import shown_text
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
+from gitops.kinds.printable import shown_text
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 64  # EX_USAGE of sysexits.h.

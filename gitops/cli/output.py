@@ -1,4 +1,4 @@
-"""How commands print: one value as a table, JSON or YAML; control characters never reach a terminal."""
+"""How commands print: one value as a table, JSON or YAML."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from gitops.cli.usage import WrongUsage
+from gitops.kinds.printable import shown
 
 
 def emit(value: Any, output: str, table: str) -> None:
@@ -31,13 +32,3 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     return "".join(line.rstrip() + "\n" for line in lines)
-
-
-def shown(text: str) -> str:
-    """Control characters as `\\x1b`: a manifest must not steer the reader's terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def shown_text(text: str) -> str:
-    """The same for several lines; tabs stay."""
-    return "\n".join("\t".join(shown(part) for part in line.split("\t")) for line in text.split("\n"))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import typer
 
-from gitops.cli.output import shown_text
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client
 from gitops.kinds.errors import BadRequest, GitwardError, NotFound
 from gitops.kinds.gitward import GIT_SOURCE, GitSource
+from gitops.kinds.printable import shown_text
 from webhooks.urls import same_repository
 
 

@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-from gitops.cli.output import columns, emit, shown
+from gitops.cli.output import columns, emit
 from gitops.client import Client
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.gitward import GIT_SOURCE, GitSource
 from gitops.kinds.health import health
+from gitops.kinds.printable import shown
 
 SHORT_ID: Final = 7
 

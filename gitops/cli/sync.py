@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import typer
 
-from gitops.cli.output import shown
 from gitops.client import Client
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
 from gitops.kinds.core.pod import POD
@@ -17,6 +16,7 @@ from gitops.kinds.gitward import GIT_SOURCE, MANAGER, CommitState, GitSource
 from gitops.kinds.health import health
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.printable import shown
 
 POLL_SECONDS: Final = 0.25
 WAITED_FOR: Final = (DEPLOYMENT, REPLICA_SET, POD)

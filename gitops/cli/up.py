@@ -20,10 +20,10 @@ import waitress
 
 import webhooks
 from agent.node import NodeSettings, run_node, write_config
-from gitops.cli import logs, pidfile
+from gitops.cli import pidfile
 from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.usage import WrongUsage
-from gitops.client import Client
+from gitops.client import Client, logs
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.gitward import GitSourceSpec
 from gitops.master import Master, MasterSettings, running

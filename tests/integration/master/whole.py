@@ -18,8 +18,7 @@ from typing import Any, Final, TypeVar, cast
 import pytest
 import uvloop
 
-from gitops.cli import logs
-from gitops.client import Client
+from gitops.client import Client, logs
 from gitops.kinds import registry
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from gitops.cli import logs
-from gitops.cli.output import columns, emit, shown
+from gitops.cli.output import columns, emit
 from gitops.cli.usage import WrongUsage
+from gitops.client import logs
 from gitops.kinds.errors import Unavailable
+from gitops.kinds.printable import shown
 
 FOUND = {"name": "web", "ready": True, "why": None, "text": "schön"}
 

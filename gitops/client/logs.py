@@ -1,12 +1,15 @@
-"""Logging to stderr: `key=value` after a constant message; an error meant for people is a line of its own."""
+"""Logging to stderr, of master and agent alike: `HH:MM:SS.mmm level module: message key=value`, a line for each record.
+
+An error meant for people is a line of its own.
+"""
 
 import logging
 import os
 from datetime import UTC, datetime
 from typing import Final
 
-from gitops.cli.output import shown
 from gitops.kinds.errors import GitwardError
+from gitops.kinds.printable import shown
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 QUIET: Final = ("apscheduler", "aiohttp", "asyncio", "urllib3", "docker", "git", "waitress", "pyroute2")
