@@ -34,6 +34,7 @@ from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from gitops.controllers.event_ttl import EVENT_TTL
 from gitops.controllers.garbage import GARBAGE_COLLECTOR
+from gitops.controllers.ingress import INGRESS_CONTROLLER
 from gitops.controllers.namespace import NAMESPACE_CONTROLLER
 from gitops.controllers.node_cidr import node_cidr
 from gitops.controllers.node_lifecycle import node_lifecycle
@@ -47,8 +48,9 @@ from gitops.reconcile import Controller
 from gitops.runner import Runner
 from gitops.runner import Settings as RunnerSettings
 from gitops.scheduler import SCHEDULER
-from gitops.store.contract import ABSENT, Batch, Put, Revision, Txn
+from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
+from gitops.store.sqlite_compact import Retention
 from gitops.sync.syncer import Syncer, SyncSettings
 from gitops.sync.zygote import Parser
 from gitops.version import KUBERNETES_VERSION
@@ -57,8 +59,10 @@ log = logging.getLogger(__name__)
 
 ACTOR: Final = "master"
 GC_SECONDS: Final = 60.0
-COMPACT_SECONDS: Final = 300.0
-HISTORY_REVISIONS_MAX: Final = 100_000
+COMPACT_SECONDS: Final = 60.0
+STORE_FILE: Final = "state.db"  # In the data directory.
+KEY_FILE: Final = "keys/store.key"
+RETENTION: Final = Retention()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class MasterSettings:
     sync: SyncSettings
     source: GitSourceSpec | None
     source_name: str
+    retention: Retention = RETENTION
 
 
 class Master:
@@ -127,7 +132,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(
-            settings.data_dir / "state.db", settings.data_dir / "keys" / "store.key", clock.now
+            settings.data_dir / STORE_FILE, settings.data_dir / KEY_FILE, clock.now
         )
         stack.push_async_callback(store.close)
         stack.callback(store.subscribe(_tell_unapplied))
@@ -142,7 +147,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         runs = RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch)
         runner = Runner(store, _controllers(settings, clock), clock, mint, runs)
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
-                 asyncio.create_task(_compact(store), name="compact")]  # fmt: skip
+                 asyncio.create_task(_compact(store, settings.retention), name="compact")]  # fmt: skip
         stack.push_async_callback(_end, tasks)
         for task in tasks:
             task.add_done_callback(master.task_ended)
@@ -158,6 +163,7 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
         REPLICASET_CONTROLLER,
         SCHEDULER,
         ENDPOINT_SLICE_CONTROLLER,
+        INGRESS_CONTROLLER,
         NAMESPACE_CONTROLLER,
         GARBAGE_COLLECTOR,
         EVENT_TTL,
@@ -217,7 +223,7 @@ async def _serving(
         master.authority, settings.data_dir / "pki", dict.fromkeys(hosts), now=clock.now()
     )
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
-                   trigger=master.syncer.look_now)  # fmt: skip
+                   trigger=master.syncer.look_now, cluster=AdmissionSettings(settings.service_cidr))  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
             yield port
@@ -277,15 +283,14 @@ async def _collect() -> None:
         gc.unfreeze()
 
 
-async def _compact(store: SqliteStore) -> None:
+async def _compact(store: SqliteStore, retention: Retention) -> None:
+    """Forget what is too old, a little at a time."""
     while True:
         await asyncio.sleep(COMPACT_SECONDS)
-        newest = store.view().revision
-        if newest > HISTORY_REVISIONS_MAX:
-            try:
-                await store.compact(Revision(newest - HISTORY_REVISIONS_MAX))
-            except Unavailable as error:
-                log.warning("the history was not compacted", extra={"fields": {"error": str(error)}})
+        try:
+            await store.retain(retention)
+        except Unavailable as error:
+            log.warning("the history was not compacted", extra={"fields": {"error": str(error)}})
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

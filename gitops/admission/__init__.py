@@ -4,22 +4,26 @@ Pure: it decides what is to be stored and commits nothing. Imports kinds, reconc
 
 Reading order: `admit.py` (create and update), `deletion.py` (delete), `ownership.py` (what git owns); then what they
 are made of: `metadata.py` (what only the server sets), `built_in.py` (what some kinds get besides), `allocate.py`
-(services' addresses), `priority.py`, `refusal.py` (Kubernetes' words), `settings.py`. `merge.py` is server-side apply and patches, on
-`fields.py` (sets of fields); it imports kinds only, so the controller `apply` may import it.
+(services' addresses), `priority.py`, `refusal.py` (Kubernetes' words), `settings.py`. `merge.py` is server-side apply,
+on `fields.py` (sets of fields); it imports kinds only, so the controller `apply` may import it. `patches.py` (merge
+patch, JSON patch) and `strategic.py` are the other ways to change an object.
 """
 
 from gitops.admission.admit import admit_create, admit_update
-from gitops.admission.deletion import admit_delete
+from gitops.admission.deletion import Propagation, admit_delete
 from gitops.admission.metadata import is_released
-from gitops.admission.ownership import refuse_if_git_owns
+from gitops.admission.ownership import refuse_create, refuse_delete, refuse_update
 from gitops.admission.settings import Mint, Settings
 
 __all__ = [
     "Mint",
+    "Propagation",
     "Settings",
     "admit_create",
     "admit_delete",
     "admit_update",
     "is_released",
-    "refuse_if_git_owns",
+    "refuse_create",
+    "refuse_delete",
+    "refuse_update",
 ]

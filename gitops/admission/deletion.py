@@ -4,9 +4,9 @@ Source: Kubernetes, apiserver `rest.BeforeDelete`, registry/core/pod `CheckGrace
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
-from gitops.admission.metadata import has_generation
+from gitops.admission.metadata import has_generation, is_released
 from gitops.admission.refusal import forbidden
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.core.pod import POD, Pod, is_terminal
@@ -17,14 +17,25 @@ from gitops.store.contract import Delete, Position, Put
 LASTING_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
+Propagation = Literal["Background", "Foreground", "Orphan"]
+_FINALIZERS: Final[dict[Propagation, str]] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
+
+
 def admit_delete(
-    kind: Kind[T], obj: T, *, now: datetime, grace_seconds: int | None = None
+    kind: Kind[T],
+    obj: T,
+    *,
+    now: datetime,
+    grace_seconds: int | None = None,
+    propagation: Propagation | None = None,
 ) -> Put | Delete | None:
     """What a deletion writes.
 
     Args:
         obj: as it is; the write expects exactly this version.
         grace_seconds: how long a pod may take to stop; None: as its specification says. Other kinds have no grace.
+        propagation: what becomes of the objects that it owns: they go after it, before it, or stay. None: as asked for
+            earlier, else after it. The last two hold it by a finalizer, which the garbage collector takes away.
     Returns:
         The removal; or the object as it is while it goes (a pod that stops, finalizers that hold, a namespace that is
         emptied); None if it is going already and nothing changes. A second deletion of a pod can only shorten its time.
@@ -33,12 +44,26 @@ def admit_delete(
     expect = _version(obj)
     if kind is NAMESPACE:
         return _namespace(cast(Namespace, obj), now, expect)
+    found, obj = obj, _propagating(obj, propagation)
     grace = _grace(cast(Pod, obj), grace_seconds) if kind is POD else 0
     if is_going(obj):
-        return _shortened(kind, obj, grace if grace_seconds is not None else None, expect)
+        again = _shortened(kind, obj, grace if grace_seconds is not None else None, expect)
+        if again is None and obj is not found:
+            return Delete(key_of(obj), expect) if is_released(obj) else Put(obj, expect)
+        return again
     if grace or obj["metadata"].get("finalizers"):
         return Put(_going(kind, obj, now, grace if kind is POD else 0), expect)
     return Delete(key_of(obj), expect)
+
+
+def _propagating(obj: T, propagation: Propagation | None) -> T:
+    """With the finalizer of this propagation and without those of the others; the same object if nothing changes."""
+    if propagation is None:
+        return obj
+    before = obj["metadata"].get("finalizers") or []
+    after = [one for one in before if one not in _FINALIZERS.values()]
+    after += [_FINALIZERS[propagation]] if propagation in _FINALIZERS else []
+    return obj if set(after) == set(before) else with_meta(obj, finalizers=after or None)
 
 
 def _grace(pod: Pod, asked_seconds: int | None) -> int:

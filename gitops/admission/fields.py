@@ -43,7 +43,7 @@ def _members(tree: Mapping[str, Any], at: Path) -> Iterator[Path]:
     for element, below in tree.items():
         if element == ".":
             yield at
-        elif isinstance(below, Mapping) and below:
+        elif isinstance(below, dict) and below:
             yield from _members(below, (*at, element))
         else:
             yield (*at, element)
@@ -82,7 +82,7 @@ def values_of(obj: Mapping[str, Any], shape: Node | None) -> dict[Path, object]:
 
 
 def _collect(value: object, shape: Node | None, at: Path, into: dict[Path, object]) -> None:
-    if isinstance(value, Mapping) and value and not (shape and shape.atomic):
+    if isinstance(value, dict) and value and not (shape and shape.atomic):
         for name, below in value.items():
             _collect(below, shape.child(name) if shape else None, (*at, f"f:{name}"), into)
     elif isinstance(value, list) and shape and is_associative(shape):

@@ -40,12 +40,20 @@ class FieldConflict(NamedTuple):
     """A stated field with another value that another manager owns."""
 
     manager: str
+    operation: str  # Apply or Update.
     api_version: str
     field: str  # `.spec.replicas`, as Kubernetes writes it.
 
 
 def apply(
-    live: T | None, stated: T, manager: str, now: datetime, shape: Node | None, *, force: bool = True
+    live: T | None,
+    stated: T,
+    manager: str,
+    now: datetime,
+    shape: Node | None,
+    *,
+    force: bool = True,
+    subresource: str | None = None,
 ) -> tuple[T, tuple[FieldConflict, ...]]:
     """Make `live` what `manager` states, by server-side-apply semantics.
 
@@ -54,25 +62,26 @@ def apply(
         stated: the manager's whole statement. `status` and what only a server sets are ignored.
         shape: the schema of the kind's objects.
         force: take over fields with another value that others own; else they are conflicts and nothing changes.
+        subresource: "status": only the status of the statement counts.
     Returns:
         The object, its managedFields up to date (the very `live` if nothing changed), and the conflicts: with `force`
         those that were overridden, else nothing was changed because of them.
     Raises: Invalid, if a list names one item twice.
     """
-    intent = _intent(stated, shape)
+    intent = _intent(stated, shape, subresource)
     wanted = values_of(intent, shape)
     if live is None:
-        entry = _entry(manager, "Apply", stated, now, frozenset(wanted), None)
+        entry = _entry(manager, "Apply", stated, now, frozenset(wanted), subresource)
         return with_meta(intent, managedFields=[entry]), ()
     entries = live["metadata"].get("managedFields", [])
-    mine = next((entry for entry in entries if _is(entry, manager, "Apply", None)), None)
+    mine = next((entry for entry in entries if _is(entry, manager, "Apply", subresource)), None)
     before = decode(mine["fieldsV1"]) if mine else NONE
     merged = cast(T, _merged(live, intent, shape))
     if mine and before == wanted.keys() and merged == live:
         return live, ()  # Nothing differs, so there is no conflict either.
 
     others = [(entry, decode(entry["fieldsV1"])) for entry in entries if entry is not mine]
-    conflicts = _conflicts(values_of(live, shape), wanted, others)
+    conflicts = _conflicts(values_of(live, shape), wanted, others, absent=force)
     told = tuple(conflict for conflict, _ in conflicts)
     if conflicts and not force:
         return live, told
@@ -84,7 +93,7 @@ def apply(
     }
     stay = frozenset(wanted).union(*(fields - taken for _, fields in others))
     merged = cast(T, _without(merged, _dropped(before, stay), shape, (), stay))
-    ours = _entry(manager, "Apply", stated, now, frozenset(wanted), None)
+    ours = _entry(manager, "Apply", stated, now, frozenset(wanted), subresource)
     after = [
         ours if entry is mine else left[id(entry)] for entry in entries if entry is mine or id(entry) in left
     ]
@@ -97,23 +106,34 @@ def own_update(
     """Record that `manager` wrote what differs between `old` and `new` by a plain write (operation Update).
 
     Changed fields go over to it silently; fields that are gone leave all owners. `managedFields` of `[]` or `[{}]` in
-    `new` forgets all owners, as in Kubernetes. What a manager states by apply needs no second entry of its own, and
-    what git states stays git's alone: a plain write there is drift, which will be put back.
+    `new` forgets all owners, as in Kubernetes. What a manager states by apply needs no second entry of its own. What
+    git states stays git's: a plain write there is drift, and the writer is recorded beside git, removed fields
+    included, until apply puts it back and says whose it was.
     """
     given = new["metadata"].get("managedFields")
     if given is not None and not any(given):
         return with_meta(new, managedFields=None)
     entries = given or (old["metadata"].get("managedFields", []) if old else [])
     before, after = (values_of(_part(obj, subresource), shape) if obj else {} for obj in (old, new))
-    firm = NONE.union(*(decode(entry["fieldsV1"]) for entry in entries if _stands(entry, manager)))
+    own = NONE.union(*(decode(one["fieldsV1"]) for one in entries if _is_applied_by(one, manager)))
+    gits = NONE.union(*(decode(one["fieldsV1"]) for one in entries if _is_applied_by(one, MANAGER)))
     changed = frozenset(path for path, value in after.items() if path not in before or before[path] != value)
-    changed, gone = changed - firm, frozenset(before.keys() - after.keys()) - firm
+    changed, gone = changed - own, frozenset(before.keys() - after.keys()) - own
     mine = next((entry for entry in entries if _is(entry, manager, "Update", subresource)), None)
-    left = [(entry, decode(entry["fieldsV1"]) - gone - changed) for entry in entries if entry is not mine]
+    left = [
+        (
+            entry,
+            decode(entry["fieldsV1"])
+            - ((gone | changed) - (gits if _is_applied_by(entry, MANAGER) else NONE)),
+        )
+        for entry in entries
+        if entry is not mine
+    ]
     # A manager that applied an object with nothing in it (a Namespace) keeps its entry: it still wants the object.
     kept = [_entry_of(entry, fields) for entry, fields in left if fields or not entry["fieldsV1"]]
-    fields = (decode(mine["fieldsV1"]) - gone if mine else NONE) | changed
-    if mine and not changed and fields:
+    drifted = gone & gits
+    fields = (decode(mine["fieldsV1"]) - gone if mine else NONE) | changed | drifted
+    if mine and not changed and not drifted and fields:
         kept.insert(min(entries.index(mine), len(kept)), _entry_of(mine, fields))
     elif fields:
         kept.append(_entry(manager, "Update", new, now, fields, subresource))
@@ -125,9 +145,8 @@ def _part(obj: KubeObject, subresource: str | None) -> dict[str, Any]:
     return {name: value for name, value in obj.items() if (name == "status") == (subresource == "status")}
 
 
-def _stands(entry: ManagedFieldsEntry, manager: str) -> bool:
-    """Whether a plain write by `manager` leaves this entry's fields with it."""
-    return entry["operation"] == "Apply" and entry["manager"] in (manager, MANAGER)
+def _is_applied_by(entry: ManagedFieldsEntry, manager: str) -> bool:
+    return entry["operation"] == "Apply" and entry["manager"] == manager
 
 
 def stated_fields(obj: KubeObject, shape: Node | None) -> FieldSet:
@@ -160,24 +179,15 @@ def applied_by(obj: KubeObject, manager: str) -> bool:
     return any(_is(entry, manager, "Apply", None) for entry in obj["metadata"].get("managedFields", ()))
 
 
-def merge_patch(target: object, patch: object) -> Any:  # Any JSON may come out of any JSON.
-    """RFC 7386: null removes, objects are merged, everything else replaces."""
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
-
-
-def _intent(stated: T, shape: Node | None) -> T:
+def _intent(stated: T, shape: Node | None, subresource: str | None) -> T:
     """What of a statement counts: no status, no server fields, no nulls (which Kubernetes' decoder drops too)."""
     clean = without_nulls(stated)
-    body = {name: value for name, value in clean.items() if name != "status"}
     server_set = {path[1][2:] for path in UNOWNED if len(path) > 1} - {"name", "namespace", "generateName"}
+    if subresource == "status":
+        body = {name: clean[name] for name in ("apiVersion", "kind", "metadata", "status") if name in clean}
+        server_set |= {"labels", "annotations", "ownerReferences", "finalizers"}
+    else:
+        body = {name: value for name, value in clean.items() if name != "status"}
     body["metadata"] = {name: value for name, value in clean["metadata"].items() if name not in server_set}
     twice = [
         (shown(path), f"duplicate entries for key {shown((element,))}")
@@ -190,12 +200,12 @@ def _intent(stated: T, shape: Node | None) -> T:
 
 
 def _conflicts(
-    live: Values, wanted: Values, others: list[tuple[ManagedFieldsEntry, FieldSet]]
+    live: Values, wanted: Values, others: list[tuple[ManagedFieldsEntry, FieldSet]], *, absent: bool
 ) -> list[tuple[FieldConflict, Path]]:
-    """Stated values that differ from live ones which someone else owns."""
-    differing = {path for path, value in wanted.items() if path in live and live[path] != value}
+    """Stated values that differ from live ones which someone else owns. `absent`: those too that are not live."""
+    differing = {path for path, value in wanted.items() if (live[path] != value if path in live else absent)}
     return [
-        (FieldConflict(entry["manager"], entry["apiVersion"], shown(path)), path)
+        (FieldConflict(entry["manager"], entry["operation"], entry["apiVersion"], shown(path)), path)
         for entry, fields in others
         for path in sorted(differing & fields)
     ]

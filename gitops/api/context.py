@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 
 from gitops.admission import Mint
+from gitops.admission import Settings as ClusterSettings
 from gitops.kinds.kind import Kind
 from gitops.store.contract import Store
 
@@ -54,6 +55,7 @@ Trigger = Callable[[str], Awaitable[None] | None]
 
 STORE: Final = web.AppKey("store", Store)
 SETTINGS: Final = web.AppKey("settings", Settings)
+CLUSTER: Final = web.AppKey("cluster", ClusterSettings)
 CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock")
 MINT: Final = web.AppKey("mint", Mint)
 TRIGGER: Final[web.AppKey[Trigger]] = web.AppKey("trigger")

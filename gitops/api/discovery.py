@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from gitops.api.context import VERSION
-from gitops.api.subresources import subresources_of
+from gitops.api.subresources import Subresource, subresources_of
 from gitops.kinds import registry
 from gitops.kinds.keys import CORE
 from gitops.kinds.kind import Kind
@@ -109,7 +109,13 @@ def resource_list(kinds: Kinds) -> bytes:
             {**base, "verbs": kind.verbs, **{name: value for name, value in names.items() if value}}
         )
         resources += [
-            {**base, "name": f"{kind.plural}/{sub.name}", "singularName": "", "verbs": sub.verbs}
+            {
+                **base,
+                "name": f"{kind.plural}/{sub.name}",
+                "singularName": "",
+                "verbs": sub.verbs,
+                **_answers(sub),
+            }
             for sub in subresources_of(kind)
         ]
     head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": kinds[0].api_version}
@@ -131,7 +137,7 @@ def _versions(kinds: Kinds) -> list[dict[str, Any]]:
 def _resource(kind: Kind[Any]) -> dict[str, Any]:
     response_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     subresources = [
-        {"subresource": sub.name, "responseKind": response_kind, "verbs": sub.verbs}
+        {"subresource": sub.name, "responseKind": _answers(sub) or response_kind, "verbs": sub.verbs}
         for sub in subresources_of(kind)
     ]
     found: dict[str, Any] = {
@@ -145,6 +151,11 @@ def _resource(kind: Kind[Any]) -> dict[str, Any]:
         "subresources": subresources,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _answers(sub: Subresource) -> dict[str, str]:
+    """Group, version and kind where a subresource answers with another kind than its object's."""
+    return dict(zip(("group", "version", "kind"), sub.answers, strict=True)) if sub.answers else {}
 
 
 def _group(group: str) -> dict[str, Any]:

@@ -1,174 +1,126 @@
-"""Writes: create, replace, patch and delete of one object. Each is one transaction, decided on the newest state.
+"""Writes of one object: create, replace, patch. Each is one transaction, decided on the newest state.
 
-What a write makes of an object is `gitops.admission`'s business, who may make it `authorize.py`'s.
-Source: Kubernetes API concepts; apiserver/pkg/endpoints/handlers.
+What a write makes of an object is `gitops.admission`'s business, who may make it `authorize.py`'s and, for what git
+states, `gitops.admission.ownership`'s. Source: Kubernetes API concepts; apiserver/pkg/endpoints/handlers.
 """
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final
 
-import orjson
 from aiohttp import web
 
-from gitops.admission import admit_create, admit_delete, admit_update, is_released, refuse_if_git_owns
-from gitops.admission.merge import merge_patch
+from gitops.admission import admit_create, admit_update, is_released, refuse_create, refuse_update
 from gitops.api.authorize import authorize
-from gitops.api.bodies import DeleteOptions, delete_options_of, merge_patch_of, object_of
-from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, TARGET, USER, Target
-from gitops.api.nodes import is_node, node_of
-from gitops.api.represent import encode
+from gitops.api.bodies import object_of
+from gitops.api.context import CLOCK, CLUSTER, MINT, STORE, TARGET, USER, Target
+from gitops.api.nodes import node_of
+from gitops.api.patching import change_of
 from gitops.api.restriction import restricted
-from gitops.api.status import already_exists, conflict, not_found, success
-from gitops.kinds.coordination import LEASE
-from gitops.kinds.core.pod import POD
-from gitops.kinds.errors import Conflict
-from gitops.kinds.objects import KubeObject, key_of, uid
+from gitops.api.status import already_exists, conflict, not_found
+from gitops.api.validation import checked
+from gitops.api.writes import Asked, answer, asked_of, carry_out, transaction
+from gitops.kinds.errors import BadRequest
+from gitops.kinds.objects import KubeObject, key_of
 from gitops.reconcile import Reader
-from gitops.store.contract import ABSENT, Committed, Delete, Position, Put, Txn
+from gitops.store.contract import ABSENT, Delete, Position, Put, Txn
 
-LEASE_PATIENCE_MS: Final = 250  # Heartbeats of many nodes share one fsync.
+Change = Callable[[KubeObject], KubeObject]
+RENAMED: Final = "a patch cannot change what an object is called"
 
 
 async def create(request: web.Request, target: Target) -> web.StreamResponse:
     """POST to a collection: 201 and the stored object; 409 if it exists."""
-    view, user = request.app[STORE].view(), request[USER]
+    view, user, asked = request.app[STORE].view(), request[USER], asked_of(request, target)
     authorize(view, user, "create", target)
-    body = await object_of(request, target)
+    body, twice = await object_of(request, target)
     meta = body["metadata"]
     request[TARGET] = target = target._replace(name=meta.get("name", ""))
     # Now that the name is known. One that is still to be made is never a node's own.
     authorize(view, user, "create", target._replace(name=target.name or f"{meta.get('generateName', '')}*"))
-    now, mint, manager = request.app[CLOCK](), request.app[MINT], _manager(request)
-
+    if meta.get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    now, app, told = request.app[CLOCK](), request.app, tuple[str, ...]()
+    if asked.by_person:
+        body, told = checked(target.kind, body, asked.mode, twice)
     if (node := node_of(user)) is not None:
         body = restricted(node, target.kind, None, body, "")
 
     def build(reader: Reader) -> Txn:
-        obj = admit_create(reader, target.kind, body, now=now, mint=mint, manager=manager)
+        obj = admit_create(
+            reader, target.kind, body, now=now, mint=app[MINT], manager=asked.manager, settings=app[CLUSTER]
+        )
         if reader.object(key_of(obj)) is not None:
             raise already_exists(target, key_of(obj).name)
-        return _txn(request, target, Put(obj, expect=ABSENT))
+        if asked.by_person:
+            refuse_create(reader, target.kind, obj)
+        return transaction(request, target, Put(obj, expect=ABSENT))
 
-    return _answer(await _commit(request, target, build), status=201)
+    stored = await carry_out(request, target, build, dry_run=asked.dry_run)
+    assert stored is not None  # A put always leaves an object.
+    return answer(stored, status=201, warnings=told)
 
 
 async def update(request: web.Request, target: Target) -> web.StreamResponse:
     """PUT of an object or its status. A resourceVersion in the body is a precondition."""
     authorize(request.app[STORE].view(), request[USER], "update", target)
-    body = await object_of(request, target)
-    return await _replace(request, target, lambda _: body)
+    body, twice = await object_of(request, target)
+    return await _replace(request, target, lambda _: body, twice)
 
 
 async def patch(request: web.Request, target: Target) -> web.StreamResponse:
-    """A JSON merge patch (RFC 7386) of an object or its status."""
+    """A JSON, merge or strategic merge patch of an object or its status."""
     authorize(request.app[STORE].view(), request[USER], "patch", target)
-    body = await merge_patch_of(request)
-    asks = "resourceVersion" in (body.get("metadata") or {})
+    change, twice = await change_of(request, target.kind)
 
     def changed(old: KubeObject) -> KubeObject:
-        new: dict[str, Any] = merge_patch(old, body)
-        if key_of(cast(KubeObject, new)) != key_of(old):
-            raise conflict(target, "a patch cannot change what an object is called")
-        if not asks:
-            new = {**new, "metadata": {k: v for k, v in new["metadata"].items() if k != "resourceVersion"}}
-        return cast(KubeObject, new)
+        new = change(old)
+        if key_of(new) != key_of(old):
+            raise conflict(target, RENAMED)
+        return new
 
-    return await _replace(request, target, changed)
-
-
-async def delete(request: web.Request, target: Target) -> web.StreamResponse:
-    """DELETE of one object: gracefully for pods; the object, or a Status once it is gone."""
-    view, user = request.app[STORE].view(), request[USER]
-    authorize(view, user, "delete", target)
-    options, now = await delete_options_of(request), request.app[CLOCK]()
-    seen: list[KubeObject] = []  # The object as the transaction that counts saw it.
-
-    def build(reader: Reader) -> Txn:
-        old = reader.object(target.kind.key(target.namespace, target.name))
-        if old is None:
-            raise not_found(target)
-        _check_preconditions(target, old, options)
-        if not is_node(user):  # A node ends what was deleted already, declared or not.
-            refuse_if_git_owns(reader, old)
-        seen[:] = [old]
-        op = (
-            None
-            if options.dry_run
-            else admit_delete(target.kind, old, now=now, grace_seconds=options.grace_seconds)
-        )
-        return _txn(request, target, *(() if op is None else (op,)))
-
-    committed = await _commit(request, target, build)
-    left = next(iter(committed.objects), seen[0])
-    if left is None and target.kind is not POD:
-        return web.Response(body=orjson.dumps(success(target, uid(seen[0]))), content_type="application/json")
-    return web.Response(body=encode(left or seen[0]), content_type="application/json")
+    return await _replace(request, target, changed, twice)
 
 
 async def _replace(
-    request: web.Request, target: Target, changed: Callable[[KubeObject], KubeObject]
+    request: web.Request, target: Target, changed: Change, twice: tuple[str, ...]
 ) -> web.StreamResponse:
-    now, manager = request.app[CLOCK](), _manager(request)
+    asked, seen, told = asked_of(request, target), list[KubeObject](), list[str]()
 
     def build(reader: Reader) -> Txn:
         old = reader.object(target.kind.key(target.namespace, target.name))
         if old is None:
             raise not_found(target)
         new = changed(old)
-        if (node := node_of(request[USER])) is not None:
-            new = restricted(node, target.kind, old, new, target.subresource)
-        asked, found = new["metadata"].get("resourceVersion", ""), old["metadata"].get("resourceVersion", "")
-        if asked not in ("", found):
-            raise conflict(target)
-        subresource = target.subresource or None
-        obj = admit_update(reader, target.kind, old, new, now=now, manager=manager, subresource=subresource)
-        expect = Position(int(found))
-        op = Delete(key_of(obj), expect) if is_released(obj) else Put(obj, expect)
-        return _txn(request, target, op)
+        if asked.by_person and not target.subresource:
+            new, told[:] = checked(target.kind, new, asked.mode, twice, old)
+        obj = replaced(request, reader, target, old, new, asked)
+        seen[:] = [obj]
+        return transaction(request, target, put_of(obj, old))
 
-    committed = await _commit(request, target, build)
-    return _answer(committed, status=200)
+    stored = await carry_out(request, target, build, dry_run=asked.dry_run)
+    return answer(stored or seen[0], warnings=told)
 
 
-async def _commit(request: web.Request, target: Target, build: Callable[[Reader], Txn]) -> Committed:
-    """Shielded: a client that leaves must not leave us in doubt whether its write happened."""
-    try:
-        return await asyncio.shield(request.app[STORE].transact(build))
-    except Conflict as error:
-        if str(error).startswith("Operation cannot"):
-            raise
-        raise conflict(target) from error
-
-
-def _txn(request: web.Request, target: Target, *ops: Put | Delete) -> Txn:
-    patience_ms = LEASE_PATIENCE_MS if target.kind is LEASE else 0
-    cause = f"request {request[REQUEST_ID]}"
-    return Txn(ops, actor=request[USER].name, cause=cause, patience_ms=patience_ms)
-
-
-def _answer(committed: Committed, *, status: int) -> web.Response:
-    stored = committed.objects[0]
-    assert stored is not None  # A put always leaves an object.
-    return web.Response(body=encode(stored), content_type="application/json", status=status)
-
-
-def _check_preconditions(target: Target, old: KubeObject, options: DeleteOptions) -> None:
-    if options.uid and options.uid != uid(old):
-        raise conflict(
-            target,
-            f"the UID in the precondition ({options.uid}) does not match the UID in record ({uid(old)})",
-        )
+def replaced(
+    request: web.Request, reader: Reader, target: Target, old: KubeObject, new: KubeObject, asked: Asked
+) -> KubeObject:
+    """The object to store in place of `old`, its precondition checked, by whoever may write what differs."""
     found = old["metadata"].get("resourceVersion", "")
-    if options.resource_version and options.resource_version != found:
-        raise conflict(
-            target,
-            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
-            f"ResourceVersion in record ({found})",
-        )
+    if new["metadata"].get("resourceVersion", "") not in ("", found):
+        raise conflict(target)
+    if (node := node_of(request[USER])) is not None:
+        new = restricted(node, target.kind, old, new, target.subresource)
+    now, subresource = request.app[CLOCK](), target.subresource or None
+    obj: KubeObject = admit_update(
+        reader, target.kind, old, new, now=now, manager=asked.manager, subresource=subresource,
+        settings=request.app[CLUSTER],
+    )  # fmt: skip
+    if asked.by_person:
+        refuse_update(reader, target.kind, old, obj, subresource)
+    return obj
 
 
-def _manager(request: web.Request) -> str:
-    """As Kubernetes: the query's `fieldManager`, else the first word of the User-Agent."""
-    given = request.query.get("fieldManager", "")
-    return given or request.headers.get("User-Agent", "unknown").partition("/")[0][:128]
+def put_of(obj: KubeObject, old: KubeObject) -> Put | Delete:
+    """What stores a changed object; its removal, if that was its last bond."""
+    expect = Position(int(old["metadata"].get("resourceVersion", "0")))
+    return Delete(key_of(obj), expect) if is_released(obj) else Put(obj, expect)

@@ -14,12 +14,12 @@ import orjson
 from aiohttp import web
 
 from gitops.api.discovery import by_group
+from gitops.api.patching import patch_types
 from gitops.kinds import schema
 from gitops.kinds.kind import Kind
 
 _SCHEMAS: Final = "#/components/schemas/"
 _CLOSED: Final = ("additionalProperties", False)
-_PATCHES: Final = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 
 
 async def index(_: web.Request) -> web.Response:
@@ -120,7 +120,7 @@ def _as_openapi(node: Any) -> Any:  # Any JSON.
 
 def _operation(path: str, kind: Kind[Any], name: str) -> tuple[str, dict[str, Any]]:
     place = "/namespaces/{namespace}" if kind.namespaced else ""
-    content = {media: {"schema": {"type": "object"}} for media in _PATCHES}
+    content = {media: {"schema": {"type": "object"}} for media in patch_types(kind)}
     answer = {
         "200": {"content": {"application/json": {"schema": {"$ref": _SCHEMAS + name}}}, "description": "OK"}
     }
@@ -130,6 +130,8 @@ def _operation(path: str, kind: Kind[Any], name: str) -> tuple[str, dict[str, An
         "parameters": [
             {"name": "fieldValidation", "in": "query", "schema": {"type": "string"}},
             {"name": "dryRun", "in": "query", "schema": {"type": "string"}},
+            {"name": "fieldManager", "in": "query", "schema": {"type": "string"}},
+            {"name": "force", "in": "query", "schema": {"type": "boolean"}},
         ],
         "requestBody": {"content": content},
         "responses": answer,

@@ -4,12 +4,13 @@ Source: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/api
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from gitops.admission.merge import FieldConflict
 from gitops.api.context import REQUEST_ID, STREAMING, TARGET, Target
 from gitops.kinds.errors import AlreadyExists, Conflict, Expired, GitwardError, Invalid, NotFound, TooLarge
 
@@ -101,6 +102,11 @@ def status_of(error: GitwardError, target: Target | None = None) -> dict[str, An
         details = {name: value for name, value in details.items() if value}
     if isinstance(error, Invalid) and error.causes:
         details["causes"] = [_cause(field, message) for field, message in error.causes]
+    if isinstance(error, ApplyConflict):
+        details["causes"] = [
+            {"reason": "FieldManagerConflict", "message": message, "field": field}
+            for field, message in error.causes
+        ]
     if isinstance(error, TooLarge):
         details["causes"] = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
         details["retryAfterSeconds"] = 1
@@ -108,6 +114,29 @@ def status_of(error: GitwardError, target: Target | None = None) -> dict[str, An
     if isinstance(error, ContinueExpired):
         status["metadata"] = {"continue": error.next_token}
     return status
+
+
+class ApplyConflict(Conflict):
+    """Server-side apply met fields that other managers own. In kube-apiserver's words, on which kubectl adds advice."""
+
+    def __init__(self, found: Sequence[FieldConflict]) -> None:
+        super().__init__(_applied(found))
+        self.causes = tuple((one.field, f"conflict with {_manager(one)}") for one in found)
+
+
+def _applied(found: Sequence[FieldConflict]) -> str:
+    if len(found) == 1:
+        return f"Apply failed with 1 conflict: conflict with {_manager(found[0])}: {found[0].field}"
+    by_manager: dict[str, list[str]] = {}
+    for one in found:
+        by_manager.setdefault(_manager(one), []).append(f"- {one.field}")
+    lines = [line for name in sorted(by_manager) for line in (f"conflicts with {name}:", *by_manager[name])]
+    return f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)
+
+
+def _manager(one: FieldConflict) -> str:
+    using = f" using {one.api_version}" if one.operation == "Update" else ""
+    return f'"{one.manager}"{using}'
 
 
 class ContinueExpired(Expired):

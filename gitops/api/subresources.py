@@ -11,11 +11,15 @@ from gitops.kinds.kind import Kind
 
 
 class Subresource(NamedTuple):
+    """`answers`: group, version and kind of what it answers; empty: the object itself."""
+
     name: str
     verbs: tuple[str, ...]
+    answers: tuple[str, str, str] | tuple[()] = ()
 
 
 _STATUS: Final = Subresource("status", ("get", "patch", "update"))
+_SCALE: Final = Subresource("scale", ("get", "patch", "update"), ("autoscaling", "v1", "Scale"))
 _LOG: Final = Subresource("log", ("get",))
 _SYNC: Final = Subresource("sync", ("create", "get"))
 
@@ -23,6 +27,8 @@ _SYNC: Final = Subresource("sync", ("create", "get"))
 def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
     """Of one kind, in order of their names."""
     found = [_STATUS] if "status" in kind.subresources else []
+    if "scale" in kind.subresources:
+        found.append(_SCALE)
     if kind is POD:
         found.append(_LOG)
     if kind is GIT_SOURCE:

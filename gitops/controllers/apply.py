@@ -215,7 +215,7 @@ def _all(view: Reader) -> Iterable[Key]:
 
 
 APPLY: Final = Controller(
-    name="apply",
+    name=MANAGER,  # So that what it writes is known as what git states.
     reconcile=reconcile,
     triggers=(
         Trigger(DECLARED_GROUP, None, _of_record),

@@ -27,6 +27,8 @@ from tests.integration.api.builders import Json, a_node, a_pod, a_secret, but
 from tests.integration.api.served import Counted, Served, now, serving
 
 CANARY: Final = "Y2FuYXJ5LWluLXRoZS1taW5l"
+TO_ANNOTATION: Final = b'[{"op":"copy","from":"/data/key","path":"/metadata/annotations","value":1}]'
+TO_LABELS: Final = b'[{"op":"move","from":"/data","path":"/metadata/labels"}]'
 OPEN: Final = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 
 
@@ -172,6 +174,7 @@ def test_no_error_log_or_table_shows_a_secret(api: Served, caplog: pytest.LogCap
     metadata = {"Accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
     secrets = "/api/v1/namespaces/default/secrets"
     merge = {"Content-Type": "application/merge-patch+json"}
+    operations = {"Content-Type": "application/json-patch+json"}
 
     answers = [
         ask(api, secrets, admin, headers=table),
@@ -180,7 +183,10 @@ def test_no_error_log_or_table_shows_a_secret(api: Served, caplog: pytest.LogCap
         ask(api, f"{secrets}/key", node),
         ask(api, secrets, node),
         ask(api, f"{secrets}/key", admin, method="PATCH", data=b'{"data":{"key":3}}', headers=merge),
-        ask(api, f"{secrets}/key", admin, method="PUT", json=a_secret("key", CANARY)),
+        ask(api, f"{secrets}/key", admin, method="PATCH", data=b'{"data":{"a b":"x"}}', headers=merge),
+        ask(api, f"{secrets}/key", admin, method="PATCH", data=TO_ANNOTATION, headers=operations),
+        ask(api, f"{secrets}/key", admin, method="PATCH", data=TO_LABELS, headers=operations),
+        ask(api, f"{secrets}/key", admin, method="PUT", json={**a_secret("key", CANARY), "type": "other"}),
         ask(api, f"{secrets}/key", admin, method="DELETE"),
         ask(api, "/api/v1/namespaces/default/pods/a", admin),
         ask(api, "/metrics", admin),

@@ -88,7 +88,7 @@ class World:
     def carry_out(self, writes: Writes) -> None:
         """As one transaction: admission first, so that a refusal writes nothing."""
         ready = [
-            admit_create(self.view, kind_of(obj), obj, now=NOW, mint=self.mint, manager="apply")
+            admit_create(self.view, kind_of(obj), obj, now=NOW, mint=self.mint, manager="gitward")
             for obj in writes.create
         ]
         ready += [self._updated(obj) for obj in writes.update]
@@ -102,7 +102,7 @@ class World:
     def _updated(self, obj: KubeObject) -> KubeObject:
         old = self.view.object(key_of(obj))
         assert old is not None
-        admitted: KubeObject = admit_update(self.view, kind_of(obj), old, obj, now=NOW, manager="apply")
+        admitted: KubeObject = admit_update(self.view, kind_of(obj), old, obj, now=NOW, manager="gitward")
         return admitted
 
     def read(self, kind: Kind[O], namespace: str, name: str) -> O:

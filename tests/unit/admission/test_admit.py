@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from gitops.admission import refuse_if_git_owns
+from gitops.admission import refuse_delete
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import CONFIG_MAP, SECRET, ConfigMap, Secret
 from gitops.kinds.core.namespace import NAMESPACE
@@ -310,10 +310,10 @@ def test_deleting_what_a_source_declares_is_refused_with_the_place() -> None:
         "claims": [{"source": "shop", "file": "apps/web.yaml", "line": 7, "state": "declared"}],
     }
 
-    refuse_if_git_owns(world.view, stored)
+    refuse_delete(world.view, SERVICE, stored)
     world.put(record)
     with pytest.raises(Forbidden) as refused:
-        refuse_if_git_owns(world.view, stored)
+        refuse_delete(world.view, SERVICE, stored)
 
     assert str(refused.value) == (
         'services "web" is forbidden: source shop declares it at apps/web.yaml:7: change it there'

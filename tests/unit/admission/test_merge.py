@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from gitops.admission import fields, merge
+from gitops.admission import fields, merge, patches
 from gitops.kinds import schema
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import CONFIG_MAP, SECRET
@@ -154,7 +154,7 @@ def test_another_value_on_a_field_of_someone_else_is_a_conflict() -> None:
     merged, conflicts = merge.apply(live, deployment(5), "gitward", NOW, SHAPE, force=False)
 
     assert merged is live
-    assert conflicts == (merge.FieldConflict("kubectl", "apps/v1", ".spec.replicas"),)
+    assert conflicts == (merge.FieldConflict("kubectl", "Apply", "apps/v1", ".spec.replicas"),)
 
 
 def test_force_takes_the_field_over() -> None:
@@ -238,12 +238,26 @@ def test_a_plain_write_that_removes_a_field_takes_it_from_all_owners() -> None:
     assert merge.owner_of(new, ("f:data", "f:b")) == ()
 
 
-def test_a_plain_write_does_not_take_from_git() -> None:
+def test_a_plain_write_does_not_take_from_git_and_is_told_once_it_is_put_back() -> None:
     live = applied(None, deployment(3))
-
     new = merge.own_update(live, {**live, "spec": {**live["spec"], "replicas": 9}}, "curl", NOW, SHAPE)
+    assert merge.owner_of(new, ("f:spec", "f:replicas")) == ("gitward", "curl")
 
-    assert merge.owner_of(new, ("f:spec", "f:replicas")) == ("gitward",)
+    back, overridden = merge.apply(new, deployment(3), "gitward", NOW, SHAPE)
+
+    assert merge.owner_of(back, ("f:spec", "f:replicas")) == ("gitward",)
+    assert overridden == (merge.FieldConflict("curl", "Update", "apps/v1", ".spec.replicas"),)
+
+
+def test_whoever_removes_a_field_of_git_is_told_too() -> None:
+    live = applied(None, config_map(a="1", b="2"))
+    shape = schema.root(CONFIG_MAP)
+    new = merge.own_update(live, cast(Any, {**live, "data": {"a": "1"}}), "curl", NOW, shape)
+
+    back, overridden = merge.apply(new, config_map(a="1", b="2"), "gitward", NOW, shape)
+
+    assert overridden == (merge.FieldConflict("curl", "Update", "v1", ".data.b"),)
+    assert merge.owner_of(back, ("f:data", "f:b")) == ("gitward",)
 
 
 @pytest.mark.parametrize("reset", [[], [{}]])
@@ -280,7 +294,7 @@ MERGE_PATCHES = {
 
 @pytest.mark.parametrize(("target", "patch", "result"), MERGE_PATCHES.values(), ids=MERGE_PATCHES.keys())
 def test_merge_patch_as_in_rfc_7386(target: object, patch: object, result: object) -> None:
-    assert merge.merge_patch(target, patch) == result
+    assert patches.merge_patch(target, patch) == result
 
 
 def test_a_field_set_survives_the_wire() -> None:
