@@ -3,8 +3,8 @@
 In reading order: `server.py` (routes), `context.py` (what handlers may ask), `targets.py` (URLs), `identity.py`,
 `authorize.py`, `nodes.py` and `restriction.py` (who may what), `reads.py`, `pages.py`, `watches.py`, `represent.py`
 (objects, tables, metadata), `objects.py` and `bodies.py` (writes), `status.py` (errors), `subresources.py`, `logs.py`,
-`hub.py` (agents), `sources.py`, `discovery.py`, `openapi.py`, `health.py`; `certificates.py` and `kubeconfig.py` (the
-cluster's CA).
+`hub.py` (agents), `noise.py`, `sources.py`, `discovery.py`, `openapi.py`, `health.py`; `certificates.py` and
+`kubeconfig.py` (the cluster's CA).
 """
 
 from gitops.api.certificates import Authority, load_or_make_authority, server_certificate, server_tls

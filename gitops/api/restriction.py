@@ -3,12 +3,13 @@
 Of a status that a node writes only the status counts. Source: Kubernetes, admission plug-in NodeRestriction.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from gitops.kinds.core.node import NODE
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, labels_of
+from gitops.kinds.objects import KubeObject
 
 _LABELS: Final = frozenset(
     {
@@ -38,7 +39,7 @@ def restricted(
 
 def _refused(old: KubeObject | None, new: KubeObject) -> list[str]:
     refused = []
-    before, after = labels_of(old) if old is not None else {}, labels_of(new)
+    before, after = _labels(old), _labels(new)
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and _is_reserved(key)]
     if changed:
         refused.append(f"change its labels {', '.join(sorted(changed))}")
@@ -52,8 +53,15 @@ def _refused(old: KubeObject | None, new: KubeObject) -> list[str]:
     return refused
 
 
+def _labels(obj: KubeObject | None) -> Mapping[str, object]:
+    """What is no map is for admission to refuse."""
+    found: object = obj["metadata"].get("labels") if obj is not None else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def _spec(obj: KubeObject | None, field: str) -> object:
-    return (cast(dict[str, Any], obj).get("spec") or {}).get(field) if obj is not None else None
+    spec = cast(dict[str, Any], obj).get("spec") if obj is not None else None
+    return spec.get(field) if isinstance(spec, Mapping) else None
 
 
 def _is_reserved(label: str) -> bool:

@@ -79,7 +79,7 @@ def _silent(node: Node, now: datetime) -> Node:
 def _tainted(node: Node, now: datetime) -> Node:
     """The node with the taints that its condition and its mark ask for; itself if it has just these of ours."""
     ready = node_condition(node, "Ready")
-    wanted = list(TAINTS[ready["status"] if ready else "False"])
+    wanted = list(TAINTS.get(ready["status"] if ready else "False", TAINTS["Unknown"]))
     if node["spec"].get("unschedulable"):
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     present = node["spec"].get("taints") or []
