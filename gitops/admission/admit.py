@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
+
 from gitops.admission import built_in, metadata
 from gitops.admission.merge import own_update
 from gitops.admission.refusal import forbidden, invalid
@@ -76,8 +78,8 @@ def admit_update(
     """The object to store in place of `old`; `old` itself if nothing changes. See `is_released` for when it vanishes.
 
     Args:
-        subresource: "status": of `new` only status and metadata count. None: everything but the status counts (where
-            that has a road of its own).
+        subresource: "status": of `new` only status and metadata count. Else: everything but the status counts (where
+            that has a road of its own); another name than "status" is only recorded with what was changed by it.
     Raises: BadRequest (another kind), Conflict (another object of that name), Invalid (all broken rules together).
     """
     if kind.group == DECLARED_GROUP:
@@ -118,10 +120,15 @@ def _decoded(kind: Kind[T], obj: T) -> T:
     return cast(T, schema.without_nulls(obj)) if _has_null(obj) else obj
 
 
-def _has_null(value: object) -> bool:
+def _has_null(obj: KubeObject) -> bool:
+    """Most objects have none, and their text says so sooner than a walk through them."""
+    return b"null" in orjson.dumps(obj, default=repr, option=orjson.OPT_NON_STR_KEYS) and _holds_null(obj)
+
+
+def _holds_null(value: object) -> bool:
     if isinstance(value, Mapping):
-        return any(below is None or _has_null(below) for below in value.values())
-    return isinstance(value, list) and any(_has_null(item) for item in value)
+        return any(below is None or _holds_null(below) for below in value.values())
+    return isinstance(value, list) and any(_holds_null(item) for item in value)
 
 
 def _named(view: Reader, kind: Kind[T], obj: T, mint: Mint) -> T:
@@ -166,7 +173,7 @@ def _status(obj: KubeObject) -> dict[str, object]:
 def _wish(kind: Kind[Any], obj: KubeObject, subresource: str | None) -> dict[str, object]:
     """What a higher generation tells of: everything but metadata and status; of a Deployment its annotations too."""
     wish = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
-    if kind is DEPLOYMENT and subresource is None:
+    if kind is DEPLOYMENT and subresource != "status":
         wish["annotations"] = annotations_of(obj)
     return wish
 

@@ -1,17 +1,22 @@
 """The API server: routes, middlewares, TLS. What each request does is in the module that its handler comes from."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 
 from gitops.admission import Mint
-from gitops.api import discovery, health, objects, openapi, reads, watches
+from gitops.admission import Settings as ClusterSettings
+from gitops.admission.settings import DEFAULT
+from gitops.api import deletes, discovery, health, objects, openapi, reads, watches
+from gitops.api.applying import apply
+from gitops.api.bodies import media_of
 from gitops.api.context import (
     BODY_MAX_BYTES,
     CLOCK,
+    CLUSTER,
     MINT,
     SETTINGS,
     STORE,
@@ -20,6 +25,7 @@ from gitops.api.context import (
     VERSION,
     Clock,
     Settings,
+    Target,
     Trigger,
 )
 from gitops.api.hub import HUB, AgentHub
@@ -27,6 +33,8 @@ from gitops.api.identity import authenticate
 from gitops.api.logs import log
 from gitops.api.noise import HTTP_LOG
 from gitops.api.pages import PAGES, Pages
+from gitops.api.patching import APPLY_PATCH
+from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
@@ -35,6 +43,7 @@ from gitops.store.contract import Store
 
 SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
 _TRUE: Final = ("true", "1")
+TargetHandler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
 
 
 def make_app(
@@ -46,6 +55,7 @@ def make_app(
     hub: AgentHub | None = None,
     trigger: Trigger | None = None,
     settings: Settings | None = None,
+    cluster: ClusterSettings = DEFAULT,
 ) -> web.Application:
     """The API over a store.
 
@@ -55,12 +65,13 @@ def make_app(
         version: the `gitVersion` that `/version` tells, such as `v1.35.0-gitward`.
         hub: the agents' connections; without one no node can be asked for logs.
         trigger: told the name of a source that someone asked to look at.
+        cluster: what admission must know of the cluster as a whole, the same as the runner's.
     """
     app = web.Application(
         middlewares=[health.measured, errors_as_status, authenticate], client_max_size=BODY_MAX_BYTES
     )
     app[STORE], app[CLOCK], app[MINT], app[VERSION] = store, clock, mint, version
-    app[SETTINGS] = settings or Settings()
+    app[SETTINGS], app[CLUSTER] = settings or Settings(), cluster
     app[HUB] = hub or AgentHub()
     app[TRIGGER] = trigger or _no_trigger
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
@@ -115,30 +126,47 @@ async def _resources(request: web.Request) -> web.StreamResponse:
     """Everything that has a kind."""
     target = target_of(request)
     request[TARGET] = target
-    if target.subresource == "sync" and request.method in ("GET", "POST"):
-        return await sync(request, target)
-    if target.subresource == "log" and request.method == "GET":
-        return await log(request, target)
-    if request.method == "GET" and target.subresource not in ("", "status"):
-        raise NotFound("the server could not find the requested resource")
+    match target.subresource, request.method:
+        case ("" | "status", _):
+            handler = _handler(request, target)
+        case ("sync", "GET" | "POST"):
+            handler = sync
+        case ("log", "GET"):
+            handler = log
+        case ("scale", "GET" | "PUT" | "PATCH"):
+            handler = scale
+        case _:
+            raise NotFound("the server could not find the requested resource")
+    return await handler(request, target)
+
+
+def _handler(request: web.Request, target: Target) -> TargetHandler:
+    """Of an object, its status, or a collection."""
     match request.method, bool(target.name):
         case ("GET", _) if request.query.get("watch", "") in _TRUE:
-            return await watches.watch(request, target)
+            return watches.watch
         case ("GET", True):
-            return await reads.get(request, target)
+            return reads.get
         case ("GET", False):
-            return await reads.list_(request, target)
-        case ("POST", False) if target.namespace or not target.kind.namespaced:
-            return await objects.create(request, target)
+            return reads.list_
+        case ("POST", False) if _is_one_place(target):
+            return objects.create
         case ("PUT", True):
-            return await objects.update(request, target)
+            return objects.update
         case ("PATCH", True):
-            return await objects.patch(request, target)
+            return apply if media_of(request) == APPLY_PATCH else objects.patch
         case ("DELETE", True) if not target.subresource:
-            return await objects.delete(request, target)
+            return deletes.delete
+        case ("DELETE", False) if "deletecollection" in target.kind.verbs and _is_one_place(target):
+            return deletes.delete_collection
     raise web.HTTPMethodNotAllowed(
         request.method, (), text="the server does not allow this method on the requested resource"
     )
+
+
+def _is_one_place(target: Target) -> bool:
+    """Not a collection over all namespaces, into which nothing can be written."""
+    return bool(target.namespace) or not target.kind.namespaced
 
 
 async def _connect(request: web.Request) -> web.StreamResponse:
