@@ -37,7 +37,10 @@ RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 @dataclass(frozen=True, slots=True)
 class NodeNetworkSettings:
-    """`run_dir` is short (a socket's path has 107 bytes) and gone after a reboot; `ingress_…` are ADDRESS:PORT."""
+    """`run_dir` is short (a socket's path has 107 bytes) and gone after a reboot.
+
+    `ingress_…`: ADDRESS:PORT; '': nowhere.
+    """
 
     network: NetworkSettings
     run_dir: Path
@@ -110,6 +113,15 @@ class NodeNetwork:
     def problems(self) -> Mapping[str, str]:
         """What pods need and this node cannot do now: part -> why. Not the proxy: a taken port 80 stops no pod."""
         return {part: why for part, why in self._problems.items() if part != INGRESS_PART}
+
+    @property
+    def serves_ingress(self) -> bool | None:
+        """Whether requests are answered here. None: not known yet. A proxy that is only being started again serves."""
+        if not self._ingress.is_on:
+            return False
+        if self.ingress_problem:
+            return self._ingress.helper.is_running()
+        return True if self._ingress.applied is not None else None
 
     @property
     def ingress_problem(self) -> str:
@@ -240,7 +252,8 @@ class NodeNetwork:
         await self._ingress.apply(
             ingress.plan(state.ingresses, state.services, by_service(state.slices)), secrets
         )
-        self._proxy_runs.set()
+        if self._ingress.is_on:
+            self._proxy_runs.set()
 
     async def _try(self, part: str, work: Awaitable[object]) -> bool:
         try:

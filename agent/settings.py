@@ -21,8 +21,9 @@ CLUSTER_DOMAIN: Final = "cluster.local"
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """One node. `cluster`: 8 hex digits; ranges in CIDR notation, of the whole cluster; `ingress_…`: ADDRESS:PORT.
+    """One node. `cluster`: 8 hex digits; ranges in CIDR notation, of the whole cluster.
 
+    `ingress_…`: ADDRESS:PORT; '': nowhere.
     A simulated node runs pods in a dict and needs neither root nor an engine; what it runs is kept in `data_dir`.
     """
 

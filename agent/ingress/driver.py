@@ -45,7 +45,10 @@ Secrets = Mapping[tuple[str, str], Secret]
 
 @dataclass(frozen=True, slots=True)
 class IngressSettings:
-    """`http`, `https`: ADDRESS:PORT. `directory`: files and certificates; `run_dir`: socket and pid."""
+    """`http`, `https`: ADDRESS:PORT; '': nowhere, and without both there is no proxy.
+
+    `directory`: files and certificates; `run_dir`: socket and pid.
+    """
 
     http: str
     https: str
@@ -54,9 +57,11 @@ class IngressSettings:
 
 
 class IngressDriver:
-    """`applied`: the plan that the proxy follows; None before the first. `troubles`: what users must know."""
+    """`applied`: the plan that the proxy follows; None before the first. `troubles`: what users must know.
+    `is_on`: whether this node serves ingress at all."""
 
     def __init__(self, settings: IngressSettings) -> None:
+        self.is_on = bool(settings.http or settings.https)
         self.applied: Plan | None = None
         self.troubles: tuple[Trouble, ...] = ()
         user_id, group_id = _unprivileged()
@@ -68,7 +73,7 @@ class IngressDriver:
 
     async def start(self) -> bool:
         """Take over the proxy of an earlier agent, or start it from its last file. False: there is none yet."""
-        if not self._settings.config_file.exists():
+        if not (self.is_on and self._settings.config_file.exists()):
             return False
         try:
             await self.helper.ensure()
@@ -80,6 +85,10 @@ class IngressDriver:
 
     async def apply(self, plan: Plan, secrets: Secrets) -> None:
         """The proxy follows `plan` when this returns. Raises Unavailable; then it still follows the last one."""
+        if not self.is_on:
+            await self.helper.stop()  # An earlier agent may have been told otherwise.
+            self.applied, self.troubles = Plan(), ()
+            return
         await asyncio.to_thread(self._prepare)
         running, now = await self._running()
         slots = {each.name: assign(now.get(each.name, ()), each.endpoints) for each in plan.backends}

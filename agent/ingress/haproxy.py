@@ -22,7 +22,7 @@ UNUSED: Final = "127.0.0.1:1 disabled"  # The address of a slot that holds nobod
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """`http`, `https`: ADDRESS:PORT. `user_id`: whom the workers run as."""
+    """`http`, `https`: ADDRESS:PORT, one of them may be '': not at all. `user_id`: whom the workers run as."""
 
     http: str
     https: str
@@ -139,10 +139,11 @@ def _defaults() -> tuple[str, ...]:
 def _frontend(files: str, default: str, settings: ProxySettings) -> tuple[str, ...]:
     request, found = "    http-request", "{ var(txn.backend) -m found }"
     site = "{ var(txn.site) -m found }"
+    tls = f"ssl crt-list {files}/certificates.list alpn h2,http/1.1"
     return (
         "frontend ingress",
-        f"    bind {settings.http}",
-        f"    bind {settings.https} ssl crt-list {files}/certificates.list alpn h2,http/1.1",
+        *((f"    bind {settings.http}",) if settings.http else ()),
+        *((f"    bind {settings.https} {tls}",) if settings.https else ()),
         # What a client says of itself is not believed.
         f"{request} set-header X-Forwarded-For %[src]",
         f"{request} set-header X-Forwarded-Host %[req.hdr(host)]",

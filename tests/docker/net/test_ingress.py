@@ -4,8 +4,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from agent import teardown
 from agent.proxies import NodeNetworkSettings
 from tests.docker.net.cluster import (
     VIP,
@@ -117,5 +119,27 @@ def test_a_taken_port_stops_the_ingress_only_and_it_comes_when_the_port_is_free(
                 async with asyncio.timeout(20):
                     await network.settled()
                 assert (http(), network.ingress_problem) == ("a", "")
+
+    asyncio.run(scenario())
+
+
+def test_an_ingress_that_listens_nowhere_runs_no_proxy_and_takes_an_earlier_one_away(
+    node: NodeNetworkSettings, pods: tuple[Any, Any]
+) -> None:
+    async def scenario() -> None:
+        async with running(node) as network:
+            assert network.serves_ingress is None  # Not known yet.
+            await brought(network, a_state("10.77.3.2"))
+            assert http() == "a"
+            assert network.serves_ingress
+        nowhere = replace(node, ingress_http="", ingress_https="")
+        async with running(nowhere) as network:
+            await brought(network, a_state("10.77.3.2"))
+            assert (http(), network.serves_ingress, network.ingress_problem) == ("", False, "")
+            assert [name for _, name in teardown._processes_of(node.run_dir)] == ["dns"]
+            assert await network.is_out("10.77.9.9")
+        async with running(replace(node, ingress_https="")) as network:
+            await brought(network, a_state("10.77.3.2"))
+            assert (http(), https("shop.example"), network.serves_ingress) == ("a", "", True)
 
     asyncio.run(scenario())
