@@ -72,7 +72,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         image = await means.runtime.image(container["image"])
         if why := runs_as_root(pod["spec"], container, image.user if image else ""):
             raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
-    simulation = labels_of_simulation(pod) if means.simulated else {}
+    simulation = labels_of_simulation(pod, container) if means.simulated else {}
     wanted = ContainerSpec(
         pod_uid=uid(pod),
         pod_name=pod["metadata"].get("name", ""),

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from agent.probes.prober import FIELDS
-from agent.runtime.fake import PREFIX, READY_AFTER
-from gitops.kinds.core.pod import Container, Pod, Probe
+from agent.runtime.fake import EXIT_CODE, PREFIX, READY_AFTER, RUN_FOR
+from gitops.kinds.core.pod import Container, Pod, Probe, is_sidecar
 from gitops.kinds.objects import annotations_of
 
 EVERY_SECOND: Final[Probe] = {
@@ -31,6 +31,13 @@ def _bare(container: Container, *, delayed: bool) -> Container:
     return cast(Container, {**kept, "readinessProbe": EVERY_SECOND} if delayed else kept)
 
 
-def labels_of_simulation(pod: Pod) -> Mapping[str, str]:
-    """The annotations that the fake engine obeys."""
-    return {name: value for name, value in annotations_of(pod).items() if name.startswith(PREFIX)}
+def labels_of_simulation(pod: Pod, container: Container) -> Mapping[str, str]:
+    """What the fake engine obeys: the pod's annotations; how it ends is told of the app containers.
+
+    An init container ends well, and at once unless `run-for` says how long it takes; a sidecar stays.
+    """
+    told = {name: value for name, value in annotations_of(pod).items() if name.startswith(PREFIX)}
+    if container in pod["spec"]["containers"]:
+        return told
+    started = {name: value for name, value in told.items() if name not in (RUN_FOR, EXIT_CODE)}
+    return started if is_sidecar(container) else {**started, RUN_FOR: told.get(RUN_FOR, "0")}
