@@ -59,6 +59,9 @@ class Cluster:
     def services(self) -> tuple[Service, ...]:
         return tuple(self._services.values())
 
+    def ingresses(self) -> tuple[Ingress, ...]:
+        return tuple(self._ingresses.values())
+
     async def listed(self) -> None:
         """Waits until the services are known: a pod's environment names them."""
         await self._listed.wait()

@@ -21,6 +21,7 @@ from typing import Final
 import uvloop
 
 from agent.cluster import Cluster, follow_one
+from agent.complaints import complain
 from agent.logs import log_handler
 from agent.network import NetworkSettings
 from agent.pods.means import Addresses, Means, NodeFacts
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 2.0
 LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener says, not one of ours.
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
 PR_SET_PDEATHSIG: Final = 1
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -93,7 +95,9 @@ class _Node:
     async def run(self) -> None:
         settings, client = self._settings, self._client
         facts = await _facts(settings, self._runtime)
-        registration = Registration(client, facts, self._why_not_ready, clock=_now)
+        registration = Registration(
+            client, facts, self._why_not_ready, lambda: self._ingress_address(facts.address), clock=_now
+        )
         reports = ApiReports(client, settings.name, _now, lambda: token_hex(8))
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
@@ -102,6 +106,15 @@ class _Node:
             cluster = Cluster(client, network.sync)
             group.create_task(cluster.run(group))
             await cluster.listed()
+            group.create_task(
+                complain(
+                    network,
+                    lambda: registration.node,
+                    cluster.ingresses,
+                    lambda one: reports.event(one.about, "Warning", one.reason, one.message),
+                    _now,
+                )
+            )
             pods = await self._make_pods(group, network, facts, reports, cluster)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods))
@@ -117,6 +130,14 @@ class _Node:
         engine = self._pods.engine_problem if self._pods is not None else ""
         grave = [f"{part}: {why}" for part, why in problems.items() if part in GRAVE_PARTS]
         return self._problem or engine or "; ".join(grave)
+
+    def _ingress_address(self, own: str) -> str | None:
+        """Where this node's ingress is reached: its own address, unless the proxy listens on another one alone."""
+        serves = self._network.serves_ingress if self._network is not None else None
+        if not serves:
+            return None if serves is None else ""
+        listens = (self._settings.ingress_http or self._settings.ingress_https).rpartition(":")[0].strip("[]")
+        return own if listens in EVERYWHERE else listens
 
     async def _ready_network(self, pod_cidr: str) -> NodeNetwork | SimulatedNetwork:
         """Tried until it is there: a range or port that is taken may be given back."""

@@ -5,7 +5,7 @@ Source: kubernetes/pkg/kubelet (`kubelet_node_status.go`, `nodestatus/setters.go
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,8 @@ from gitops.client import Client, follow
 from gitops.kinds.coordination import LEASE, Lease
 from gitops.kinds.core.node import NODE, Node, NodeStatus
 from gitops.kinds.errors import AlreadyExists, GitwardError, NotFound
-from gitops.kinds.objects import Condition, labels_of, micro_timestamp, timestamp
+from gitops.kinds.networking import INGRESS_ADDRESS
+from gitops.kinds.objects import Condition, annotations_of, labels_of, micro_timestamp, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -122,23 +123,34 @@ def _without_heartbeats(status: NodeStatus) -> object:
 
 
 class Registration:
-    """`pod_cidr()` waits for the range that the master gives the node."""
+    """`pod_cidr()` waits for the range that the master gives the node.
+
+    `problem`: why no pod can be run now; ''.
+    `ingress_address`: where it serves ingress; '': nowhere, None: not known yet.
+    """
 
     def __init__(
         self,
         client: Client,
         facts: NodeFacts,
         problem: Callable[[], str],
+        ingress_address: Callable[[], str | None],
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.facts = facts
         self._client, self._problem, self._clock, self._sleep = client, problem, clock, sleep
+        self._ingress_address = ingress_address
         self._node: Node | None = None
         self._ranged = asyncio.Event()
         self._reported_at: datetime | None = None
         self._look = asyncio.Event()
+
+    @property
+    def node(self) -> Node | None:
+        """As the API has it; None: not yet, or not any more."""
+        return self._node
 
     async def pod_cidr(self) -> str:
         await self._ranged.wait()
@@ -210,14 +222,24 @@ class Registration:
             await self._register()
             return
         now, name = self._clock(), self.facts.name
-        if any(labels_of(node).get(key) != value for key, value in labels(self.facts).items()):
-            await self._client.patch(NODE, "", name, {"metadata": {"labels": labels(self.facts)}})
+        if wanted := self._missing_meta(node):
+            await self._client.patch(NODE, "", name, {"metadata": wanted})
         known = node.get("status") or NodeStatus()
         status = node_status(self.facts, known, self._problem(), now)
         old = self._reported_at is None or (now - self._reported_at).total_seconds() >= STATUS_SECONDS
         if old or _without_heartbeats(status) != _without_heartbeats(known):
             self._node = await self._client.patch(NODE, "", name, {"status": status}, subresource="status")
             self._reported_at = now
+
+    def _missing_meta(self, node: Node) -> Mapping[str, object]:
+        """Labels and annotations that the node does not bear as it should; None: to be removed."""
+        missing: dict[str, object] = {}
+        if any(labels_of(node).get(key) != value for key, value in labels(self.facts).items()):
+            missing["labels"] = labels(self.facts)
+        address = self._ingress_address()
+        if address is not None and annotations_of(node).get(INGRESS_ADDRESS, "") != address:
+            missing["annotations"] = {INGRESS_ADDRESS: address or None}
+        return missing
 
     async def _renew(self) -> None:
         name, now = self.facts.name, micro_timestamp(self._clock())

@@ -1,4 +1,4 @@
-"""What the pods' workers tell the API: statuses, the last delete, and events with repeats counted."""
+"""What a node tells the API: statuses of its pods, their last delete, and events with repeats counted."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from gitops.client import Client
 from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.pod import POD, Pod, PodStatus
 from gitops.kinds.errors import Conflict, GitwardError, NotFound
-from gitops.kinds.objects import timestamp, uid
+from gitops.kinds.objects import KubeObject, timestamp, uid
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,11 @@ QUEUE_EVENTS_MAX: Final = (
 )
 REMEMBERED_MAX: Final = 4_096
 MESSAGE_MAX_CHARACTERS: Final = 1_024
+CLUSTER_EVENTS: Final = "default"  # Where the events of what has no namespace lie, as Kubernetes' do.
 
 
 class _Said(NamedTuple):
-    pod: Pod
+    about: KubeObject
     type: str
     reason: str
     message: str
@@ -53,10 +54,15 @@ class ApiReports:
             return  # Gone, or another pod bears its name: the watch says the rest.
 
     def event(
-        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+        self,
+        about: KubeObject,
+        kind: Literal["Normal", "Warning"],
+        reason: str,
+        message: str,
+        container: str = "",
     ) -> None:
         try:
-            self._queue.put_nowait(_Said(pod, kind, reason, message[:MESSAGE_MAX_CHARACTERS], container))
+            self._queue.put_nowait(_Said(about, kind, reason, message[:MESSAGE_MAX_CHARACTERS], container))
         except asyncio.QueueFull:
             log.warning("event dropped", extra={"fields": {"reason": reason, "message": message}})
 
@@ -70,7 +76,7 @@ class ApiReports:
                 log.debug("event not taken", extra={"fields": {"reason": said.reason, "error": str(error)}})
 
     async def _write(self, said: _Said) -> None:
-        key = (uid(said.pod), said.type, said.reason, said.message, said.container)
+        key = (uid(said.about), said.type, said.reason, said.message, said.container)
         known, now = self._known.get(key), timestamp(self._clock())
         if known is not None:
             count = known.get("count", 1) + 1
@@ -91,22 +97,23 @@ class ApiReports:
         self._known[key] = await self._client.create(EVENT, self._event(said, now))
 
     def _event(self, said: _Said, now: str) -> Event:
-        meta = said.pod["metadata"]
+        meta = said.about["metadata"]
         about = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "namespace": meta.get("namespace", ""),
+            "apiVersion": said.about["apiVersion"],
+            "kind": said.about["kind"],
             "name": meta.get("name", ""),
-            "uid": uid(said.pod),
+            "uid": uid(said.about),
         }
+        if namespace := meta.get("namespace"):
+            about["namespace"] = namespace
         if said.container:
-            about["fieldPath"] = f"spec.containers{{{said.container}}}"
+            about["fieldPath"] = _field_path(said.about, said.container)
         event = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
                 "name": f"{meta.get('name', '')}.{self._suffix()}",
-                "namespace": meta.get("namespace", ""),
+                "namespace": meta.get("namespace", CLUSTER_EVENTS),
             },
             "involvedObject": about,
             "reason": said.reason,
@@ -120,3 +127,9 @@ class ApiReports:
             "lastTimestamp": now,
         }
         return cast(Event, event)
+
+
+def _field_path(pod: KubeObject, container: str) -> str:
+    inits = cast(Pod, pod)["spec"].get("initContainers", ())
+    field = "initContainers" if any(one["name"] == container for one in inits) else "containers"
+    return f"spec.{field}{{{container}}}"

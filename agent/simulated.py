@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from agent.ingress import Trouble
 from agent.network import pick
 from agent.proxies import ClusterState
 from agent.runtime.protocol import Mount
@@ -20,6 +21,9 @@ class SimulatedNetwork:
         self._last: str | None = None
         self.dns_address = ""
         self.problems: Mapping[str, str] = {}
+        self.ingress_problem = ""
+        self.troubles: tuple[Trouble, ...] = ()
+        self.serves_ingress: bool | None = True  # As far as anybody is served here.
 
     def pick_address(self, used: Iterable[str]) -> str:
         self._last = pick(self._pod_cidr, frozenset(used), self._last)

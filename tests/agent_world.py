@@ -82,9 +82,9 @@ class Api:
         self.forget(pod["metadata"]["uid"])
 
     def event(
-        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+        self, about: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
     ) -> None:
-        self.events.append((pod["metadata"]["name"], reason, message))
+        self.events.append((about["metadata"]["name"], reason, message))
 
     def put(self, pod: Pod) -> Pod:
         """As a person or controller would write it; the status stays."""

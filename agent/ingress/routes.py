@@ -12,11 +12,9 @@ from typing import Final, NamedTuple
 
 from agent.services.table import Backend, Backends, Slices, backends_of, place
 from gitops.kinds.core.service import Service, ServicePort
-from gitops.kinds.networking import HTTPIngressPath, Ingress, IngressBackend
-from gitops.kinds.objects import annotations_of, is_going
+from gitops.kinds.networking import HTTPIngressPath, Ingress, IngressBackend, is_served
+from gitops.kinds.objects import is_going
 
-CLASS: Final = "gitward"
-CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 HOST: Final = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 PATH: Final = re.compile(
     r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*", re.ASCII
@@ -80,14 +78,9 @@ class Plan:
 def plan(ingresses: Iterable[Ingress], services: Iterable[Service], slices: Slices) -> Plan:
     planner = _Planner({place(service): service for service in services}, slices)
     for ingress in sorted(ingresses, key=_age):
-        if is_ours(ingress) and not is_going(ingress):
+        if is_served(ingress) and not is_going(ingress):
             planner.add(ingress)
     return planner.plan()
-
-
-def is_ours(ingress: Ingress) -> bool:
-    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(CLASS_ANNOTATION)
-    return name is None or name == CLASS
 
 
 def _age(ingress: Ingress) -> tuple[str, str, str]:

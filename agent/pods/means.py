@@ -60,7 +60,7 @@ class PodApi(Protocol):
         ...
 
     def event(
-        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+        self, about: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
     ) -> None:
         """Recorded some time; repeats are counted."""
         ...

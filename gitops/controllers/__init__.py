@@ -5,6 +5,6 @@ function that makes it from settings. Tests lie under tests/unit/controllers by 
 
 Reading order: `apply.py` and `sources.py` (declared becomes live); `ownership.py` and `conditions.py` (what several
 share); `replicaset.py`; `deployment.py` with `deployment_sizes.py`, `deployment_revisions.py` and
-`deployment_status.py`; `endpointslice.py`; `node_cidr.py`, `node_lifecycle.py`; `garbage.py`, `namespace.py`,
-`event_ttl.py`; `bootstrap.py` (what exists from the start).
+`deployment_status.py`; `endpointslice.py`, `ingress.py`; `node_cidr.py`, `node_lifecycle.py`; `garbage.py`,
+`namespace.py`, `event_ttl.py`; `bootstrap.py` (what exists from the start).
 """

@@ -7,7 +7,7 @@ from typing import Final, Literal, NotRequired, TypedDict
 from gitops.kinds import names, wording
 from gitops.kinds.filling import fill
 from gitops.kinds.kind import Kind, Problem
-from gitops.kinds.objects import KubeObject
+from gitops.kinds.objects import KubeObject, annotations_of
 from gitops.kinds.tables import NONE, Row, age_of, columns, listed, name_of
 
 
@@ -85,6 +85,18 @@ class IngressClassSpec(TypedDict):
 
 class IngressClass(KubeObject):
     spec: IngressClassSpec
+
+
+CLASS: Final = "gitward"
+CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
+# On a Node: where its proxy is reached, while it serves.
+INGRESS_ADDRESS: Final = "gitward.io/ingress-address"
+
+
+def is_served(ingress: Ingress) -> bool:
+    """Whether it is Gitward's to serve: by its class, or because it names none."""
+    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(CLASS_ANNOTATION)
+    return name is None or name == CLASS
 
 
 def default_ingress(ingress: Ingress) -> Ingress:
