@@ -269,7 +269,7 @@ def test_names_that_would_move_a_terminal_are_shown_escaped(tmp_path: Path) -> N
 
     async def story(followed: Followed) -> None:
         await followed.look()
-        assert followed.lines[0].startswith("\\x1b[2J\\x0a.yaml:2: ")
+        assert followed.lines[0].startswith("\\x1b[2J\\x0a.yaml:1: ")
 
     following(tmp_path, str(repository.folder), story)
 

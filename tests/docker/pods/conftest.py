@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import teardown
 from agent.network import Network, NetworkSettings
 from agent.probes.checks import NetworkChecks
 from agent.runtime.docker import DockerRuntime
@@ -72,6 +73,14 @@ class Host:
         for uid in await volumes.uids():
             await volumes.remove(uid)
         await runtime.close()
+        # The namespace may be shared with other tests: the bridge is the lock of one cluster.
+        await asyncio.to_thread(
+            teardown.remove,
+            cluster=self.cluster,
+            network_state_dir=self.home / "network",
+            run_dir=self.home / "run",
+            data_dir=self.home,
+        )
 
 
 @pytest.fixture
