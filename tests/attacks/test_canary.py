@@ -130,6 +130,7 @@ def test_a_canary_comes_out_of_no_error_path(site: Site, capsys: pytest.CaptureF
                 )
             await immutable_and_drifting(whole, site)
             await misused(whole, stranger)
+            await copied(whole)
             await every_answer(whole, stranger)
         said.append(capsys.readouterr().err)
 
@@ -161,15 +162,60 @@ async def immutable_and_drifting(whole: Whole, site: Site) -> None:
     await whole.is_live(whole.repository.git("rev-parse", "HEAD"))
 
 
+SECRETS_PATH: Final = "/api/v1/namespaces/default/secrets"
+CONFIG_PATH: Final = "/api/v1/namespaces/default/configmaps/settings"
+BODY: Final[dict[str, object]] = {
+    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "default"},
+    "stringData": {"password": f"{CANARY}-other"},
+}  # fmt: skip
+MISUSES: Final[list[tuple[str, str, str, object]]] = [
+    ("PUT", f"{SECRETS_PATH}/db", "json", BODY),
+    ("PUT", f"{SECRETS_PATH}/db", "json", {**BODY, "data": {"password": 5, "other": CANARY}, "dta": CANARY}),
+    ("POST", SECRETS_PATH, "json", BODY),
+    ("POST", SECRETS_PATH, "json", {**BODY, "metadata": {"name": "new"}, "data": {"other": f"{CANARY}!"}}),
+    ("PATCH", f"{SECRETS_PATH}/db", "merge-patch+json", {"data": {"password": CANARY + "!"}}),
+    ("PATCH", f"{SECRETS_PATH}/db", "merge-patch+json", {"data": {"password": [CANARY]}}),
+    ("PATCH", f"{SECRETS_PATH}/db", "strategic-merge-patch+json", {"stringData": {"password": f"{CANARY}x"}}),
+    ("PATCH", f"{SECRETS_PATH}/db", "json-patch+json", [{"op": "test", "path": "/data/password", "value": "guess"}]),
+    ("PATCH", f"{SECRETS_PATH}/db", "json-patch+json", [{"op": "add", "path": "/data/password/x", "value": CANARY}]),
+    ("PATCH", f"{SECRETS_PATH}/db", "json-patch+json", [{"op": "copy", "from": "/data", "path": "/metadata/labels"}]),
+    ("PATCH", f"{SECRETS_PATH}/db", "json-patch+json",
+     [{"op": "copy", "from": "/data/password", "path": "/metadata/annotations"}]),
+    ("PATCH", f"{SECRETS_PATH}/db?fieldManager=a", "apply-patch+yaml", BODY),
+    ("DELETE", f"{SECRETS_PATH}/db", "json", {"kind": "DeleteOptions", "preconditions": {"uid": "other"}}),
+    ("PATCH", CONFIG_PATH, "merge-patch+json", {"data": {"token": f"{CANARY}x"}}),
+    ("PATCH", CONFIG_PATH, "merge-patch+json", {"data": {"token": {"a": CANARY}}}),
+    ("PATCH", CONFIG_PATH, "json-patch+json", [{"op": "copy", "from": "/data/token", "path": "/metadata/labels"}]),
+    ("PATCH", CONFIG_PATH, "json-patch+json", [{"op": "test", "path": "/data/token", "value": "guess"}]),
+]  # fmt: skip
+
+
 async def misused(whole: Whole, stranger: Client) -> None:
-    """Writes of people and nodes that must fail, and bodies that make no sense."""
-    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "default"},
-            "stringData": {"password": CANARY, "other": 5}, "dta": CANARY}  # fmt: skip
+    """Writes of people and nodes that must fail, and what is said of them."""
     for client in (whole.admin, stranger):
-        for method, path in (("PUT", "/db"), ("PATCH", "/db"), ("DELETE", "/db"), ("POST", "")):
-            for named in ("secrets", "configmaps"):
-                with pytest.raises(GitwardError, match=r"forbidden|format"):
-                    await client.request(method, f"/api/v1/namespaces/default/{named}{path}", body=body)
+        for method, path, kind, body in MISUSES:
+            headers = {"Content-Type": f"application/{kind}"}
+            url = client.credentials.url + path
+            async with client._session().request(
+                method, url, data=orjson.dumps(body), headers=headers
+            ) as answer:
+                said = await answer.read()
+                assert answer.status >= 400, f"{method} {path} {body!r}: {said!r}"
+                assert_nowhere(f"{method} {path} {body!r}", said)
+
+
+async def copied(whole: Whole) -> None:
+    """A person moves a value to where it would be seen: into a label, an annotation, another object. It stays sealed,
+    or is refused."""
+    for place in ("labels", "annotations"):
+        patch = [{"op": "add", "path": f"/metadata/{place}", "value": {}},
+                 {"op": "copy", "from": "/data/password", "path": f"/metadata/{place}/seen"}]  # fmt: skip
+        url = f"{whole.admin.credentials.url}{SECRETS_PATH}/db"
+        headers = {"Content-Type": "application/json-patch+json"}
+        async with whole.admin._session().patch(url, data=orjson.dumps(patch), headers=headers) as answer:
+            said = await answer.read()
+            assert answer.status >= 400, said
+            assert_nowhere(f"a copy into {place}", said)
 
 
 async def every_answer(whole: Whole, stranger: Client) -> None:
