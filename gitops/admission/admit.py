@@ -91,18 +91,16 @@ def admit_update(
     if manager is not None:
         new = own_update(old, new, manager, now, schema.root(kind), subresource)
     problems = list(metadata.check_update(old["metadata"], new["metadata"]))
-    before = old
     if subresource is None:
-        before = cast(T, built_in.as_of_today(kind, old))
         new = cast(T, built_in.updated(view, kind, old, kind.defaults(new), settings))
         problems += [
             *check_metadata(kind, new),
             *kind.check(new),
-            *kind.check_update(before, new),
+            *_check_update(kind, old, new),
             *built_in.check(view, kind, new, settings),
         ]
     _refuse(kind, new, problems)
-    if metadata.has_generation(kind) and _wish(kind, before, subresource) != _wish(kind, new, subresource):
+    if metadata.has_generation(kind) and _wishes_more(kind, old, new, subresource):
         new = with_meta(new, generation=old["metadata"].get("generation", 0) + 1)
     return old if new == old else new
 
@@ -168,6 +166,20 @@ def _of_subresource(kind: Kind[Any], old: T, new: T, subresource: str | None) ->
 
 def _status(obj: KubeObject) -> dict[str, object]:
     return {name: value for name, value in obj.items() if name == "status"}
+
+
+def _check_update(kind: Kind[T], old: T, new: T) -> list[Problem]:
+    """What may not change. If something seems to, what an earlier version stored is first completed as of today."""
+    problems = list(kind.check_update(old, new))
+    return problems and list(kind.check_update(cast(T, built_in.as_of_today(kind, old)), new))
+
+
+def _wishes_more(kind: Kind[Any], old: KubeObject, new: KubeObject, subresource: str | None) -> bool:
+    """Whether somebody wants something else of it than before."""
+    wish = _wish(kind, new, subresource)
+    if _wish(kind, old, subresource) == wish:
+        return False
+    return _wish(kind, built_in.as_of_today(kind, old), subresource) != wish
 
 
 def _wish(kind: Kind[Any], obj: KubeObject, subresource: str | None) -> dict[str, object]:

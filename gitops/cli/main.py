@@ -282,6 +282,18 @@ def bench_deploy(
     run_bench(pods=pods, runs=runs)
 
 
+@bench.command("scale")
+def bench_scale(
+    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods one scale-up brings.")] = 10_000,
+    nodes: Annotated[int, typer.Option(envvar=_env("NODES"), help="Simulated nodes.")] = 100,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """From a Deployment to N Ready pods on simulated nodes, against as many rows in bare SQLite in the same run."""
+    from gitops.cli.bench.scale import run_bench
+
+    run_bench(pods=pods, nodes=nodes, runs=runs)
+
+
 def main() -> None:
     """The entry point: errors become one line and an exit code here, and only here."""
     try:

@@ -48,7 +48,8 @@ def _concerned(view: Reader, obj: KubeObject) -> Iterator[Key]:
     key = key_of(obj)
     if key.group == DECLARED_GROUP:
         return
-    if obj["metadata"].get("ownerReferences"):
+    references = obj["metadata"].get("ownerReferences")
+    if references and not all(_is_there(view, obj, one) for one in references):
         yield key
     if view.by_uid(uid(obj)) is None:
         yield from map(key_of, view.dependents(uid(obj)))

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from gitops.controllers.conditions import with_condition, without
+from gitops.controllers.families import families_of
 from gitops.controllers.ownership import claim
 from gitops.kinds.apps import REPLICA_SET, ReplicaSet, ReplicaSetStatus
 from gitops.kinds.core.namespace import NAMESPACE
@@ -40,6 +41,16 @@ GENERATED_NAME_MAX: Final = 247  # Room for five characters and a dash within Ku
 _PHASE_RANK: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
+class _Counts(NamedTuple):
+    """Of a ReplicaSet's pods, as its status tells them."""
+
+    active: int
+    full: int  # Those that have all labels of the template.
+    ready: int
+    available: int
+    terminating: int
+
+
 def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     """Bring the number of a ReplicaSet's pods to `spec.replicas`.
 
@@ -55,6 +66,8 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     owner = view.get(REPLICA_SET, key)
     if owner is None or is_going(owner):
         return NOTHING
+    if (counted := _by_counts(view, owner)) is not None:
+        return counted
     claimed = claim(view, POD, owner, owner["spec"]["selector"], is_active)
     pods = [pod for pod in claimed.owned if is_active(pod)]
     missing = owner["spec"]["replicas"] - len(pods)
@@ -66,7 +79,7 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     leaving = {key_of(pod) for pod in surplus}
     wait = _seconds_to_availability(view, owner, pods, now)
     return Writes(
-        create=tuple(new_pod(owner) for _ in range(min(missing, BURST_PODS_MAX))),
+        create=_new_pods(owner, missing),
         update=tuple(pod for pod in claimed.updates if key_of(pod) not in leaving),
         delete=tuple(key_of(pod) for pod in surplus),
         status=_with_status(owner, _status(view, owner, pods, claimed.owned, now)),
@@ -84,6 +97,10 @@ def is_available(view: Reader, pod: Pod, min_ready_seconds: int, now: datetime) 
     if not is_ready(pod):
         return False
     return min_ready_seconds == 0 or _seconds_unchanged(view, pod, now) >= min_ready_seconds
+
+
+def _new_pods(owner: ReplicaSet, missing: int) -> tuple[Pod, ...]:
+    return tuple(new_pod(owner) for _ in range(min(missing, BURST_PODS_MAX)))
 
 
 def new_pod(owner: ReplicaSet) -> Pod:
@@ -179,25 +196,55 @@ def _is_closing(view: Reader, namespace: str) -> bool:
     return place is not None and is_going(place)
 
 
+def _by_counts(view: Reader, owner: ReplicaSet) -> Writes | None:
+    """As the whole of `reconcile`, where numbers are enough: nothing to delete, adopt, release or wait for."""
+    spec = owner["spec"]
+    families = families_of(view)
+    family = families.of(uid(owner))
+    missing = spec["replicas"] - family.active
+    if missing < 0 or spec.get("minReadySeconds"):
+        return None
+    selector = spec["selector"]
+    if not all(matches(selector, dict(labels)) for labels, _ in family.labels):
+        return None
+    if any(active and matches(selector, dict(labels)) for labels, active in families.of("").labels):
+        return None  # It may be one to adopt.
+    if missing and _is_closing(view, owner["metadata"].get("namespace", "")):
+        missing = 0
+    template = (spec["template"]["metadata"].get("labels") or {}).items()
+    full = sum(number for (labels, active), number in family.labels.items() if active and template <= labels)
+    counts = _Counts(family.active, full, family.ready, family.ready, family.stopping)
+    return Writes(create=_new_pods(owner, missing), status=_with_status(owner, _told(owner, counts)))
+
+
 def _status(
     view: Reader, owner: ReplicaSet, pods: Sequence[Pod], owned: Sequence[Pod], now: datetime
 ) -> ReplicaSetStatus:
     """Counts of what the view shows; what this round creates and deletes is counted in the next."""
-    labels = owner["spec"]["template"]["metadata"].get("labels") or {}
+    labels = (owner["spec"]["template"]["metadata"].get("labels") or {}).items()
     min_ready = owner["spec"].get("minReadySeconds", 0)
-    full = sum(matches({"matchLabels": labels}, labels_of(pod)) for pod in pods)
-    ready = sum(is_ready(pod) for pod in pods)
-    available = sum(is_available(view, pod, min_ready, now) for pod in pods)
-    terminating = sum(is_going(pod) and not is_terminal(pod) for pod in owned)
-    status: ReplicaSetStatus = {"replicas": len(pods)}
-    if full:
-        status["fullyLabeledReplicas"] = full
-    if ready:
-        status["readyReplicas"] = ready
-    if available:
-        status["availableReplicas"] = available
-    if terminating:
-        status["terminatingReplicas"] = terminating
+    return _told(
+        owner,
+        _Counts(
+            active=len(pods),
+            full=sum(labels <= labels_of(pod).items() for pod in pods),
+            ready=sum(is_ready(pod) for pod in pods),
+            available=sum(is_available(view, pod, min_ready, now) for pod in pods),
+            terminating=sum(is_going(pod) and not is_terminal(pod) for pod in owned),
+        ),
+    )
+
+
+def _told(owner: ReplicaSet, counts: _Counts) -> ReplicaSetStatus:
+    status: ReplicaSetStatus = {"replicas": counts.active}
+    if counts.full:
+        status["fullyLabeledReplicas"] = counts.full
+    if counts.ready:
+        status["readyReplicas"] = counts.ready
+    if counts.available:
+        status["availableReplicas"] = counts.available
+    if counts.terminating:
+        status["terminatingReplicas"] = counts.terminating
     status["observedGeneration"] = owner["metadata"].get("generation", 0)
     if conditions := without(_old_status(owner).get("conditions") or (), "ReplicaFailure"):
         status["conditions"] = conditions

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.apply import first_claim, is_applied, waits_behind
+from gitops.controllers.records import first_claim, is_applied, waits_behind
 from gitops.kinds.gitward import (
     DECLARED,
     DECLARED_GROUP,

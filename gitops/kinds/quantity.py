@@ -5,6 +5,7 @@ Source: k8s.io/apimachinery/pkg/api/resource. Below a nano everything is rounded
 
 import re
 from decimal import ROUND_CEILING, Context, Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 PATTERN: Final = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"  # As Kubernetes' error message shows it.
@@ -17,6 +18,7 @@ _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T"
 _BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL_SUFFIX: Final = {power: suffix for suffix, power in _DECIMAL.items()}
 _BINARY_SUFFIX: Final = {power: suffix for suffix, power in _BINARY.items()}
+READ_MAX: Final = 8_192  # The same few texts stand in every object.
 _NANO: Final = Decimal("1e-9")
 _EXACT: Final = Context(prec=400)  # Wide enough for every text that `_FORM` and `_LENGTH_MAX` let through.
 _LENGTH_MAX: Final = 100
@@ -27,6 +29,7 @@ class _Read(NamedTuple):
     style: str  # decimal, binary or power: canonical output keeps it.
 
 
+@lru_cache(maxsize=READ_MAX, typed=True)
 def _read(text: Quantity) -> _Read:
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f"not a quantity: {text!r}")
@@ -70,6 +73,7 @@ def compare(one: Quantity, other: Quantity) -> int:
     return (left > right) - (left < right)
 
 
+@lru_cache(maxsize=READ_MAX, typed=True)
 def canonical(text: Quantity) -> str:
     """As Kubernetes shows it: `1000m` is `1`, `1024Mi` is `1Gi`, `0.5` is `500m`, the number 2 is `2`."""
     read = _read(text)

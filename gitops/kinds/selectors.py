@@ -68,17 +68,18 @@ def matches(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     """Whether a selector that stands in an object selects something with these labels."""
     if selector is None:
         return False
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+    if (wanted := selector.get("matchLabels")) and not wanted.items() <= labels.items():
         return False
-    return all(
+    expressions = selector.get("matchExpressions")
+    return not expressions or all(
         Requirement(one["key"], one["operator"], tuple(one.get("values") or ())).matches(labels)
-        for one in selector.get("matchExpressions") or ()
+        for one in expressions
     )
 
 
 def matches_map(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
     """As `matches`, for the plain maps of Services and nodeSelector; None and {} both select nothing."""
-    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
+    return bool(selector) and (selector or {}).items() <= labels.items()
 
 
 def to_text(selector: LabelSelector | None) -> str:

@@ -16,7 +16,7 @@ from gitops.kinds.errors import NotFound
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, key_of
+from gitops.kinds.objects import KubeObject, controller_of, key_of
 from gitops.reconcile import EventNote, Reader, Writes
 from gitops.runner.events import event_for, event_key
 from gitops.store.contract import ABSENT, Delete, Put, Txn
@@ -139,7 +139,13 @@ def _admitted(context: Context, old: KubeObject, new: KubeObject, *, by_status: 
 
 
 def _manager(context: Context, old: KubeObject | None, new: KubeObject) -> str | None:
-    """Who is recorded as the fields' owner; None where the controller has written the record itself, as apply does."""
+    """Who is recorded as the fields' owner. None: nobody.
+
+    So it is where the controller has written the record itself, as apply does, and for what controllers make by the
+    thousand: pods of an owner, and events. The record is for fields that people and git share.
+    """
+    if controller_of(new) is not None or EVENT.owns(new):
+        return None
     before = old["metadata"].get("managedFields") if old else None
     return context.component if new["metadata"].get("managedFields") == before else None
 

@@ -1,10 +1,12 @@
 """The scheduler: which node a pod runs on. Pure, like the controllers; imports kinds and reconcile.
 
-Every decision starts from what the view shows. So that two pods never get what is free only once, the runner lets one
-binding be in flight at a time (`Controller.serial`); it still shares the fsync of other commits.
+A round decides many pods from one view, and the runner lets the next one begin when all bindings of this one are known
+(`Controller.serial`, `together`), so no place is given twice. Sums over nodes and pods are kept beside the view; they
+are what counting everything would give.
 
-Reading order: `scheduler.py` (one pod), `nodes.py` (what a node has, and what its pods take), `filters.py` (where it
-fits and why not elsewhere), `scores.py` (the best of those).
+Reading order: `scheduler.py` (a round), `choice.py` (one pod among all nodes), `filters.py` and `neighbours.py` (where
+it fits, by the node and by other pods), `scores.py` (the best of those), `preemption.py` (who has to leave);
+`template.py` (what equal pods share), `state.py` (nodes and sums), `nodes.py` (amounts and taints).
 """
 
 from gitops.scheduler.scheduler import SCHEDULER

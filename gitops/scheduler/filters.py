@@ -1,41 +1,100 @@
-"""Where a pod can run, and in Kubernetes' words why not elsewhere.
+"""Where a pod can run as far as the node alone decides it, and in Kubernetes' words why not elsewhere.
 
-Source: kubernetes/pkg/scheduler/framework/plugins, in the order of the default profile. A node is counted at its first
-failing filter; resources name everything that is lacking. Affinity, spread, ports and volumes are not acted on yet.
+Source: kubernetes/pkg/scheduler/framework/plugins, in the order of the default profile, 1.35. A node is counted at its
+first failing filter; resources name everything that is lacking. Volumes are not acted on yet. What other pods decide
+(spread, affinity to pods) is in `neighbours.py`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from gitops.kinds.core.node import Taint
-from gitops.kinds.core.pod import Pod, Toleration
-from gitops.kinds.objects import labels_of
-from gitops.scheduler.nodes import PODS, UNSCHEDULABLE, NodeState, requests_of
+from gitops.kinds.core.pod import Toleration
+from gitops.kinds.selectors import Requirement
+from gitops.scheduler.nodes import PODS, UNSCHEDULABLE
+from gitops.scheduler.state import Placed, Refusal, Row
+from gitops.scheduler.template import Json, Labels, Template
 
-Filter = Callable[[Pod, NodeState], tuple[str, ...]]
-
-
-def reasons_against(pod: Pod, state: NodeState) -> tuple[str, ...]:
-    """Why the pod cannot run there; empty: it can."""
-    return next((reasons for each in FILTERS if (reasons := each(pod, state))), ())
+MARK: Final[Taint] = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
 
 
-def explain(refusals: Iterable[tuple[str, ...]]) -> str:
+def explain(refusals: Iterable[Refusal]) -> str:
     """`0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods.`, sorted by text as Kubernetes does."""
     listed = list(refusals)
     if not listed:
         return "no nodes available to schedule pods"
-    counted = Counter(reason for reasons in listed for reason in reasons)
+    counted = Counter(reason for refusal in listed for reason in refusal.reasons)
     texts = sorted(f"{count} {reason}" for reason, count in counted.items())
     return f"0/{len(listed)} nodes are available: {', '.join(texts)}."
 
 
+def fixed_refusal(template: Template, row: Row) -> Refusal | None:
+    """What no pod that leaves can change."""
+    if row.unschedulable and not tolerates(template.tolerations, MARK):
+        return _fixed("node(s) were unschedulable")
+    if hard_taint(template, row) is not None:
+        return _fixed("node(s) had untolerated taint(s)")
+    if not is_chosen(template, row):
+        return _fixed("node(s) didn't match Pod's node affinity/selector")
+    return None
+
+
+def room_refusal(template: Template, row: Row, reserved: Iterable[Placed] = ()) -> Refusal | None:
+    """Ports and resources. `reserved`: pods that will come there before this one."""
+    held = list(reserved)
+    taken = [*row.ports, *(port for one in held for port in one.template.ports)] if template.ports else ()
+    if any(_clashes(port, other) for port in template.ports for other in taken):
+        return Refusal(("node(s) didn't have free ports for the requested pod ports",), curable=True)
+    used, allocatable = row.used, row.allocatable
+    reasons, curable = [], True
+    if used[PODS] + len(held) + 1 > allocatable.get(PODS, 0):
+        reasons.append("Too many pods")
+    for resource, amount in template.requests.items():
+        if not amount:
+            continue
+        has = allocatable.get(resource, 0)
+        ahead = sum(one.template.requests.get(resource, 0) for one in held) if held else 0
+        if amount > has - used.get(resource, 0) - ahead:
+            reasons.append(f"Insufficient {resource}")
+            curable = curable and amount <= has
+    return Refusal(tuple(reasons), curable) if reasons else None
+
+
+def hard_taint(template: Template, row: Row) -> Taint | None:
+    """The first taint that keeps the pod away."""
+    for taint in row.taints:
+        if taint["effect"] != "PreferNoSchedule" and not tolerates(template.tolerations, taint):
+            return taint
+    return None
+
+
+def is_chosen(template: Template, row: Row) -> bool:
+    """By nodeSelector and required node affinity."""
+    labels = row.labels
+    if any(labels.get(name) != value for name, value in template.node_selector.items()):
+        return False
+    return template.required is None or any(term_matches(term, row) for term in template.required)
+
+
+def term_matches(term: Json, row: Row) -> bool:
+    """All of a node selector term; an empty one matches nothing."""
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    names = {"metadata.name": row.name}
+    return all(_holds(one, row.labels) for one in expressions) and all(_holds(one, names) for one in fields)
+
+
+def _holds(one: Json, labels: Labels) -> bool:
+    return Requirement(one["key"], one["operator"], tuple(one.get("values") or ())).matches(labels)
+
+
 def tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
-    return any(_matches(one, taint) for one in tolerations)
+    return any(tolerates_one(one, taint) for one in tolerations)
 
 
-def _matches(toleration: Toleration, taint: Taint) -> bool:
+def tolerates_one(toleration: Toleration, taint: Taint) -> bool:
     if toleration.get("effect") and toleration.get("effect") != taint["effect"]:
         return False
     exists = toleration.get("operator") == "Exists"
@@ -46,36 +105,10 @@ def _matches(toleration: Toleration, taint: Taint) -> bool:
     return exists or (toleration.get("value") or "") == (taint.get("value") or "")
 
 
-def _unschedulable(pod: Pod, state: NodeState) -> tuple[str, ...]:
-    mark: Taint = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
-    if not state.node["spec"].get("unschedulable") or tolerates(pod["spec"].get("tolerations") or (), mark):
-        return ()
-    return ("node(s) were unschedulable",)
+def _clashes(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
+    """One protocol and number, and an address in common; '' is every address."""
+    return one[:2] == other[:2] and (one[2] == other[2] or not one[2] or not other[2])
 
 
-def _taints(pod: Pod, state: NodeState) -> tuple[str, ...]:
-    tolerations = pod["spec"].get("tolerations") or ()
-    for taint in state.taints:
-        if taint["effect"] != "PreferNoSchedule" and not tolerates(tolerations, taint):
-            return (f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value') or ''}}}",)
-    return ()
-
-
-def _node_selector(pod: Pod, state: NodeState) -> tuple[str, ...]:
-    labels = labels_of(state.node)
-    if all(labels.get(name) == value for name, value in (pod["spec"].get("nodeSelector") or {}).items()):
-        return ()
-    return ("node(s) didn't match Pod's node affinity/selector",)
-
-
-def _resources(pod: Pod, state: NodeState) -> tuple[str, ...]:
-    reasons = []
-    if state.used.get(PODS, 0) + 1 > state.allocatable.get(PODS, 0):
-        reasons.append("Too many pods")
-    for resource, amount in requests_of(pod).items():
-        if amount and amount > state.allocatable.get(resource, 0) - state.used.get(resource, 0):
-            reasons.append(f"Insufficient {resource}")
-    return tuple(reasons)
-
-
-FILTERS: Final[tuple[Filter, ...]] = (_unschedulable, _taints, _node_selector, _resources)
+def _fixed(reason: str) -> Refusal:
+    return Refusal((reason,), curable=False)

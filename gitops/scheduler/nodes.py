@@ -1,18 +1,15 @@
-"""What a node has and what its pods take, in integers: cpu in milli, everything else in units.
+"""What pods take, and which taints a node has. Amounts are integers: cpu in milli, everything else in units.
 
 Source: kubernetes/pkg/api/v1/resource (PodRequests) and pkg/scheduler/framework/types.go, 1.35.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from gitops.kinds import quantity
 from gitops.kinds.core.node import Node, Taint, node_condition
-from gitops.kinds.core.pod import POD, Container, Pod, is_sidecar, is_terminal
-from gitops.kinds.objects import controller_of
-from gitops.reconcile import Reader
+from gitops.kinds.core.pod import Container, Pod, is_sidecar
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
@@ -24,47 +21,6 @@ SCORED_CPU_MILLI: Final = 100
 SCORED_MEMORY_BYTES: Final = 200 * 1024 * 1024
 
 Amounts = Mapping[str, int]  # By resource.
-
-
-@dataclass(frozen=True, slots=True)
-class NodeState:
-    """A node as one scheduling decision sees it.
-
-    Attributes:
-        used: requests of its pods, and under `pods` their number.
-        scored: as `used`, with an assumed request where a container has none.
-        owners: how many of its pods each controller has, by uid.
-        taints: its own, and those that its state implies: a node that is not Ready has one before anybody wrote it.
-    """
-
-    node: Node
-    allocatable: Amounts
-    used: Amounts
-    scored: Amounts
-    owners: Mapping[str, int]
-    taints: tuple[Taint, ...]
-
-    @property
-    def name(self) -> str:
-        return self.node["metadata"].get("name", "")
-
-
-def node_state(view: Reader, node: Node) -> NodeState:
-    """Counted from the pods that the view shows on it; those at their end take nothing any more."""
-    used: dict[str, int] = {PODS: 0}
-    scored: dict[str, int] = {}
-    owners: dict[str, int] = {}
-    for pod in view.on_node(POD, node["metadata"].get("name", "")):
-        if is_terminal(pod):
-            continue
-        _add(used, requests_of(pod))
-        used[PODS] += 1
-        _add(scored, scored_requests_of(pod))
-        if owner := controller_of(pod):
-            owners[owner["uid"]] = owners.get(owner["uid"], 0) + 1
-    allocatable = (node.get("status") or {}).get("allocatable") or {}
-    amounts = {name: amount_of(name, text) for name, text in allocatable.items()}
-    return NodeState(node, amounts, used, scored, owners, _taints(node))
 
 
 def requests_of(pod: Pod) -> Amounts:
@@ -121,7 +77,8 @@ def amount_of(resource: str, text: str) -> int:
     return quantity.milli(text) if resource == CPU else quantity.whole(text)
 
 
-def _taints(node: Node) -> tuple[Taint, ...]:
+def taints_of(node: Node) -> tuple[Taint, ...]:
+    """Its own, and those that its state implies: a node that is not Ready has one before anybody wrote it."""
     taints: list[Taint] = list(node["spec"].get("taints") or ())
     ready = node_condition(node, "Ready")
     if (ready is None or ready["status"] != "True") and not _has(
