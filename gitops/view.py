@@ -7,10 +7,13 @@ Not for the past: older revisions live in the store's history.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from datetime import datetime
-from typing import Final, NamedTuple, NewType, cast
+from sys import intern
+from typing import Final, NamedTuple, cast
 
+from gitops.entry import Entry, HotEntries, Labels, Packed, Term
+from gitops.entry import Position as Position
+from gitops.entry import Revision as Revision
 from gitops.kinds import selectors
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
@@ -18,16 +21,8 @@ from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, T, controller_of, labels_of, uid
 from gitops.kinds.selectors import LabelSelector
 
-Revision = NewType("Revision", int)  # Number of a transaction; strictly increasing; gaps are allowed.
-Position = NewType("Position", int)  # revision << 16 | index in the transaction: the wire's resourceVersion.
-
-Term = tuple[str, ...]  # What an index files objects under, such as ("node", "", "Pod", "n1").
-Labels = frozenset[tuple[str, str]]
-
 TOUCHED_MAX: Final = 8_192  # Keys of the last changes, for those who keep sums. Further back they count anew.
 POD_KIND: Final = ("", "Pod")  # Those without a node are filed too: the scheduler asks for them.
-
-_NO_LABELS: Final[Labels] = frozenset()
 
 
 def position(revision: int, index: int = 0xFFFF) -> Position:
@@ -45,16 +40,6 @@ class Change(NamedTuple):
     time: datetime  # When the store recorded it.
 
 
-class Entry(NamedTuple):
-    """One object as the view holds it. `obj` None: a tombstone, which keeps a deletion until `advance` passes it."""
-
-    obj: KubeObject | None
-    position: Position
-    time: datetime
-    terms: tuple[Term, ...]
-    labels: Labels
-
-
 class View:
     """All of `Reader`, and the two ways in: `apply` (a change) and `advance` (a revision is complete)."""
 
@@ -62,13 +47,15 @@ class View:
         self._revision = Revision(0)
         self._entries: dict[Key, Entry] = {}
         self._tombstones: dict[Key, Position] = {}
+        self._hot = HotEntries()
         self._kinds: dict[str, set[str]] = {}  # Group -> kinds ever seen in it.
         self._uids: dict[str, Key] = {}
-        self._index: dict[Term, dict[str, KubeObject]] = {}  # Term -> key text -> object.
-        self._unsorted: set[Term] = (
-            set()
-        )  # Terms whose members are not in key order since the last insertion.
-        self._groups: dict[Term, dict[Labels, dict[str, KubeObject]]] = {}  # Equal label sets share a group.
+        self._index: dict[Term, dict[str, Entry]] = {}  # Term -> key text -> entry.
+        self._unsorted: set[Term] = set()  # Terms that are not in key order since the last insertion.
+        self._groups: dict[Term, dict[Labels, dict[str, Entry]]] = {}  # Equal label sets share a group.
+        # What is equal is one object: each term and label set as its first user made it.
+        self._terms: dict[Term, Term] = {}
+        self._labels: dict[Labels, Labels] = {}
         self._touched: deque[Key] = deque(maxlen=TOUCHED_MAX)
         self._touches = 0  # How many there have been in all.
 
@@ -86,24 +73,27 @@ class View:
     def object(self, key: Key) -> KubeObject | None:
         """As `get`, where the kind is not known beforehand."""
         entry = self._entries.get(key)
-        return entry.obj if entry else None
+        if entry is None:
+            return None
+        return entry.hot if entry.hot is not None or entry.gone else self._hot.open(entry)
 
     def list(self, kind: Kind[T], namespace: str | None = None) -> Iterator[T]:
         """In key order. `namespace=None`: all namespaces."""
-        return self._typed(kind, self._members(_kind_term(kind.group, kind.kind, namespace)))
+        return self._typed(kind, self._members(kind_term(kind.group, kind.kind, namespace)))
 
     def list_group(self, group: str) -> Iterator[KubeObject]:
         """Every object of every kind of an API group, in key order."""
         kinds = sorted(self._kinds.get(group, ()), key=lambda kind: f"{kind}/")
-        return iter([obj for kind in kinds for obj in self._members(_kind_term(group, kind, None))])
+        terms = [kind_term(group, kind, None) for kind in kinds]
+        return self._hot.each([entry for term in terms for entry in self._members(term)])
 
     def list_namespace(self, namespace: str) -> Iterator[KubeObject]:
         """Every live object in a namespace, declared records left out; by group and kind, then in key order."""
         kinds = [
             (group, kind) for group, kinds in self._kinds.items() for kind in kinds if group != DECLARED_GROUP
         ]
-        terms = [_kind_term(group, kind, namespace) for group, kind in sorted(kinds)]
-        return iter([obj for term in terms for obj in self._members(term)])
+        terms = [kind_term(group, kind, namespace) for group, kind in sorted(kinds)]
+        return self._hot.each([entry for term in terms for entry in self._members(term)])
 
     def owned_by(self, kind: Kind[T], owner_uid: str) -> Iterator[T]:
         """Those whose controller reference has this uid, in key order."""
@@ -111,7 +101,7 @@ class View:
 
     def dependents(self, owner_uid: str) -> Iterator[KubeObject]:
         """Objects of any kind with any owner reference of this uid, in key order."""
-        return iter(self._members(("dependent", owner_uid)))
+        return self._hot.each(self._members(("dependent", owner_uid)))
 
     def by_uid(self, uid: str) -> KubeObject | None:
         """The object with this uid, None if there is none."""
@@ -125,9 +115,9 @@ class View:
         """
         if selector is None:
             return iter(())
-        groups = self._groups.get(_kind_term(kind.group, kind.kind, namespace), {})
+        groups = self._groups.get(kind_term(kind.group, kind.kind, namespace), {})
         found = [labels for labels in groups if selectors.matches(selector, dict(labels))]
-        return self._typed(kind, [obj for labels in found for obj in groups[labels].values()])
+        return self._typed(kind, [entry for labels in found for entry in groups[labels].values()])
 
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
         """Pods with this spec.nodeName ('': without one), in key order."""
@@ -138,32 +128,53 @@ class View:
         missed = self._touches - since
         if since < 0 or not 0 <= missed <= len(self._touched):
             return self._touches, None
-        return self._touches, [*islice(self._touched, len(self._touched) - missed, None)] if missed else ()
+        return self._touches, [self._touched[place] for place in range(-missed, 0)]
 
     def recorded(self, kind: Kind[T], key: Key) -> datetime | None:
         """When the store recorded the last change of an object: ages are measured from here."""
         entry = self._entries.get(key)
-        return entry.time if entry and entry.obj else None
+        return entry.time if entry and not entry.gone else None
 
     # The ways in.
 
-    def apply(self, change: Change) -> bool:
-        """Take in one change unless what we hold is as new: it may come again, or late. Returns whether it was news."""
+    def apply(self, change: Change, packed: Packed | None = None, *, cold: bool = False) -> bool:
+        """Take in one change unless what we hold is as new: it may come again, or late. Returns whether it was news.
+
+        Args:
+            packed: the body of `change.after` as the store keeps it: then the dict may be let go and made again.
+            cold: let it go at once: nobody has asked for it yet.
+        """
         held = self._entries.get(change.key)
         if change.position >> 16 <= self._revision or (held and held.position >= change.position):
             return False
-        terms, labels = _terms(change.key, change.after), _labels(change.after)
-        text = change.key.text
         self._touched.append(change.key)
         self._touches += 1
         if held:
-            self._forget(text, held, set(terms), labels)
-        self._entries[change.key] = Entry(change.after, change.position, change.time, terms, labels)
-        if change.after is None:
-            self._tombstones[change.key] = change.position
+            entry = Entry(held.key, change.position, change.time, held.text)
         else:
-            self._tombstones.pop(change.key, None)
-            self._remember(change.key, text, change.after, terms, labels)
+            group, kind, namespace, name = change.key
+            entry = Entry(
+                Key(intern(group), intern(kind), intern(namespace), name), change.position, change.time
+            )
+        if change.after is not None:
+            entry.uid = uid(change.after)
+            entry.terms = tuple(
+                [self._terms.setdefault(term, term) for term in terms_of(entry.key, change.after)]
+            )
+            labels = frozenset(labels_of(change.after).items())
+            entry.labels = self._labels.setdefault(labels, labels)
+        if held:
+            self._forget(held, entry)
+        self._entries[entry.key] = entry
+        if change.after is None:
+            self._tombstones[entry.key] = entry.position
+            return True
+        self._tombstones.pop(entry.key, None)
+        if packed:
+            entry.body, entry.opener = packed
+        if not (packed and cold):
+            self._hot.keep(entry, change.after)
+        self._remember(entry)
         return True
 
     def advance(self, revision: int) -> None:
@@ -175,11 +186,13 @@ class View:
             del self._entries[key]
 
     def fork(self) -> "View":
-        """A view of its own, equal to this one now. Objects are shared, the indexes copied."""
+        """A view of its own on the same thread, equal to this one now. Objects are shared, the indexes copied."""
         other = View()
         other._revision = self._revision
         other._entries = self._entries.copy()
         other._tombstones = self._tombstones.copy()
+        other._hot = self._hot
+        other._terms, other._labels = self._terms.copy(), self._labels.copy()
         other._kinds = {group: kinds.copy() for group, kinds in self._kinds.items()}
         other._uids = self._uids.copy()
         other._index = {term: members.copy() for term, members in self._index.items()}
@@ -191,7 +204,7 @@ class View:
 
     # The indexes.
 
-    def _members(self, term: Term) -> Sequence[KubeObject]:
+    def _members(self, term: Term) -> Sequence[Entry]:
         """A copy, since a caller may apply changes while it iterates. Sorted when first asked after an insertion."""
         members = self._index.get(term)
         if members is None:
@@ -201,51 +214,52 @@ class View:
             self._unsorted.discard(term)
         return [*members.values()]
 
-    @staticmethod
-    def _typed(_: Kind[T], found: Sequence[KubeObject]) -> Iterator[T]:
-        return iter(cast("Sequence[T]", found))  # The index is by kind, so all of them are T.
+    def _typed(self, _: Kind[T], found: Sequence[Entry]) -> Iterator[T]:
+        return cast("Iterator[T]", self._hot.each(found))  # The index is by kind, so all of them are T.
 
-    def _remember(
-        self, key: Key, text: str, obj: KubeObject, terms: tuple[Term, ...], labels: Labels
-    ) -> None:
+    def _remember(self, entry: Entry) -> None:
+        text, key = entry.text, entry.key
         self._kinds.setdefault(key.group, set()).add(key.kind)
-        if uid(obj):
-            self._uids[uid(obj)] = key
-        for term in terms:
+        if entry.uid:
+            self._uids[entry.uid] = key
+        for term in entry.terms:
             members = self._index.setdefault(term, {})
             if text not in members and members:
                 self._unsorted.add(term)
-            members[text] = obj
-        groups = self._groups.setdefault(_kind_term(key.group, key.kind, key.namespace), {})
-        groups.setdefault(labels, {})[text] = obj
+            members[text] = entry
+        groups = self._groups.setdefault(entry.terms[1], {})
+        groups.setdefault(entry.labels, {})[text] = entry
 
-    def _forget(self, text: str, held: Entry, kept: set[Term], kept_labels: Labels) -> None:
-        """Take what we held out of every place where the new object will not stand; there it is replaced in place."""
-        if held.obj is None:
+    def _forget(self, held: Entry, new: Entry) -> None:
+        """Take what we held out of every place where the new entry will not stand; there it is replaced in place."""
+        if held.gone:
             return
+        text = held.text
         for term in held.terms:
-            if term not in kept:
+            if term not in new.terms:
                 del self._index[term][text]
                 if not self._index[term]:
-                    del self._index[term]
+                    del self._index[term], self._terms[term]
                     self._unsorted.discard(term)
-        if held.labels != kept_labels or not kept:
+        if held.labels != new.labels or not new.terms:
             groups = self._groups[held.terms[1]]
             del groups[held.labels][text]
             if not groups[held.labels]:
                 del groups[held.labels]
-        self._uids.pop(uid(held.obj), None)
+                self._labels.pop(held.labels, None)  # Elsewhere it may still be in use: it is equal, not one.
+        if held.uid != new.uid:
+            self._uids.pop(held.uid, None)
+        self._hot.drop(held)
 
 
-def _kind_term(group: str, kind: str, namespace: str | None) -> Term:
+def kind_term(group: str, kind: str, namespace: str | None) -> Term:
+    """Where the objects of a kind are filed, all of them or those of a namespace."""
     return ("kind", group, kind) if namespace is None else ("kind", group, kind, namespace)
 
 
-def _terms(key: Key, obj: KubeObject | None) -> tuple[Term, ...]:
+def terms_of(key: Key, obj: KubeObject) -> tuple[Term, ...]:
     """Where an object is filed. The second is its kind in its namespace, which also names its label groups."""
-    if obj is None:
-        return ()
-    terms = [_kind_term(key.group, key.kind, None), _kind_term(key.group, key.kind, key.namespace)]
+    terms = [kind_term(key.group, key.kind, None), kind_term(key.group, key.kind, key.namespace)]
     if owners := obj["metadata"].get("ownerReferences"):
         terms += [("dependent", owner) for owner in {owner["uid"]: None for owner in owners}]
         if controller := controller_of(obj):
@@ -260,7 +274,3 @@ def node_of(obj: KubeObject) -> str:
     spec = cast("dict[str, object]", obj).get("spec")
     node = spec.get("nodeName") if isinstance(spec, dict) else None
     return node if isinstance(node, str) else ""
-
-
-def _labels(obj: KubeObject | None) -> Labels:
-    return frozenset(labels_of(obj).items()) if obj else _NO_LABELS

@@ -128,6 +128,12 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     git_credentials_file: Annotated[
         Path | None, typer.Option(envvar=_env("GIT_CREDENTIALS_FILE"), help="git-credential-store's format.")
     ] = None,
+    history: Annotated[
+        str, typer.Option(envvar=_env("HISTORY"), help="How far back the past can be asked for: 12h, 7d.")
+    ] = "7d",
+    history_revisions: Annotated[
+        int, typer.Option(envvar=_env("HISTORY_REVISIONS"), help="And how many revisions at most.")
+    ] = 1_000_000,
 ) -> None:
     """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
     from gitops.cli.up import run_up
@@ -153,6 +159,8 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             ssh_key_file=ssh_key_file,
             known_hosts=known_hosts,
             git_credentials_file=git_credentials_file,
+            history_seconds=settings.seconds_of("--history", history),
+            history_revisions=history_revisions,
         )
     )
 
@@ -212,6 +220,28 @@ def check(
 def kubeconfig(kubeconfig: Kubeconfig = None, data_dir: DataDir = None) -> None:
     """Print the administrator's kubeconfig."""
     typer.echo(settings.kubeconfig_of(kubeconfig, data_dir).read_text(), nl=False)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the store to a file, while the master runs or not."""
+    from gitops.cli.backup import run_backup
+
+    run_backup(settings.data_dir_of(data_dir), file)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `gitward backup` wrote.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Put a backup in the place of the store; the master must not run."""
+    from gitops.cli.backup import run_restore
+
+    run_restore(settings.data_dir_of(data_dir), file)
 
 
 @app.command()

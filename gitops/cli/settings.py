@@ -19,7 +19,7 @@ from gitops.cli.usage import WrongUsage
 DATA_DIR: Final = Path("/var/lib/gitward")
 CONFIG_FILE: Final = Path("gitward.yaml")
 KUBECONFIG_NAME: Final = "admin.kubeconfig"
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def _network(text: str) -> str:
@@ -68,6 +68,8 @@ class UpSettings(BaseModel):
     ssh_key_file: Path | None
     known_hosts: Path | None
     git_credentials_file: Path | None
+    history_seconds: float = Field(default=7 * 86_400.0, ge=0)
+    history_revisions: int = Field(default=1_000_000, ge=0)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -97,8 +99,8 @@ def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
 
 
 def seconds_of(flag: str, text: str) -> float:
-    """`30s`, `500ms`, `5m`, `1h`, or a number of seconds. Raises WrongUsage, naming the flag."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
+    """`30s`, `500ms`, `5m`, `1h`, `7d`, or a number of seconds. Raises WrongUsage, naming the flag."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", text.strip())
     if not match:
         raise WrongUsage(f"{flag}: found {text!r}, wanted a duration such as 30s, 5m or 1h")
     return float(match[1]) * _UNITS[match[2] or "s"]

@@ -27,6 +27,7 @@ from gitops.client import Client, logs
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.gitward import GitSourceSpec
 from gitops.master import Master, MasterSettings, running
+from gitops.store.sqlite_compact import Retention
 from gitops.sync.syncer import SyncSettings
 from gitops.sync.zygote import Parser
 
@@ -95,6 +96,9 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         ),
         source=spec if settings.repo else None,
         source_name=settings.source_name,
+        retention=Retention(
+            history_seconds=settings.history_seconds, history_revisions_max=settings.history_revisions
+        ),
     )
 
 

@@ -96,6 +96,18 @@ class Scope(NamedTuple):
     field: tuple[str, str] | None = None
 
 
+class Floors(NamedTuple):
+    """How far back a store reaches. What lies at these revisions can still be asked for, what lies before cannot.
+
+    Attributes:
+        window: for resource versions: watches, continue tokens, lists at an exact version.
+        history: for `list` and `get` at a revision; Lease and Event have none but the window.
+    """
+
+    window: Revision
+    history: Revision
+
+
 class Batch(NamedTuple):
     """Whole transactions only. No changes: a bookmark ("you have seen everything up to here")."""
 
@@ -104,7 +116,8 @@ class Batch(NamedTuple):
 
 
 class Store(Protocol):
-    """Errors: Conflict, Fenced, Unavailable (nothing happened), Expired, TooLarge."""
+    """Errors: Conflict, Fenced, Expired, TooLarge, Unavailable (nothing happened; if the message says that this is not
+    known, the disk hangs: read again)."""
 
     async def commit(self, txn: Txn) -> Committed:
         """Returns when durable and visible to every reader of this process. Conflict names key, found and expected."""
@@ -128,10 +141,26 @@ class Store(Protocol):
         """Why the last write was refused by the disk; None once one has succeeded again. For `/readyz` and status."""
         ...
 
+    @property
+    def floors(self) -> Floors: ...
+
+    async def list(self, scope: Scope, *, at: Revision) -> tuple[KubeObject, ...]:
+        """The objects as they were when a revision was the newest, in key order. Expired: below the floor of history;
+        TooLarge: in the future."""
+        ...
+
+    async def get(self, key: Key, *, at: Revision) -> KubeObject | None:
+        """One object as it was; None: it was not there. Errors as `list`."""
+        ...
+
+    async def revision_of(self, source: str, commit: str) -> Revision | None:
+        """The revision that declared a commit (the last one, if it was declared twice); None: it never was."""
+        ...
+
     def watch(
         self, scopes: tuple[Scope, ...], after: Position, *, bookmark_seconds: float | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """Every later change exactly once and in order. `after` below the floor: Expired; in the future: TooLarge
+        """Every later change exactly once and in order. `after` below the window: Expired; in the future: TooLarge
         (both from the first step). A watcher that falls too far behind is cut with Expired, never silently skipped.
 
         `bookmark_seconds`: how long nothing may come before an empty Batch says up to where all was seen. Objects come

@@ -7,15 +7,21 @@ the second to the third is synchronous, so nothing is missed and nothing comes t
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Final
 
+from gitops.entry import Packed
 from gitops.kinds.errors import Expired, TooLarge, Unavailable
-from gitops.store.contract import Batch, Change, Position, Scope, position
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import KubeObject
+from gitops.store.contract import Batch, Change, Position, Revision, Scope, position
 from gitops.view import View, node_of
 
-RECENT_CHANGES_MAX: Final = 8_192  # Kept in memory for watches that resume; bodies are shared with the view.
+RECENT_CHANGES_MAX: Final = (
+    2_048  # Kept in memory as dicts, for watches that resume; a store may have older ones.
+)
 PENDING_CHANGES_MAX: Final = 4_096  # A watcher that has this many ahead of it is cut at the next batch.
 
 Topic = tuple[str, ...]
@@ -62,14 +68,15 @@ class Feed:
         self._recent: deque[Batch] = deque()
         self._recent_changes = 0
         self.floor = view.revision  # Memory holds every change after this one.
+        self.window = Revision(0)  # A watch may begin here, and not before.
         self._watchers: dict[Topic, dict[Watcher, None]] = {}
         self._subscribers: dict[object, Callable[[Batch], None]] = {}
         self._closed = False
 
-    def publish(self, batch: Batch) -> None:
-        """Show one whole transaction to everyone: view, subscribers, watchers, in this order."""
-        for change in batch.changes:
-            self.view.apply(change)
+    def publish(self, batch: Batch, packed: Sequence[Packed | None] = ()) -> None:
+        """Show one whole transaction to everyone: view, subscribers, watchers, in this order. `packed`: its bodies."""
+        for change, body in zip_longest(batch.changes, packed):
+            self.view.apply(change, body)
         self.view.advance(batch.revision)
         self._keep(batch)
         for published in tuple(self._subscribers.values()):
@@ -80,6 +87,15 @@ class Feed:
                 interested.setdefault(watcher, []).append(change)
         for watcher, changes in interested.items():
             watcher.offer(Batch(batch.revision, tuple(changes)))
+
+    def undone(self, at: Revision) -> dict[Key, KubeObject | None]:
+        """What each object that changed after a revision was then. Only for what memory still holds."""
+        before: dict[Key, KubeObject | None] = {}
+        for batch in self._recent:
+            if batch.revision > at:
+                for change in batch.changes:
+                    before.setdefault(change.key, change.before)
+        return before
 
     def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:
         """See `Store.subscribe`."""
@@ -97,6 +113,8 @@ class Feed:
                 f"resource version {after} is in the future: the newest is {position(self.view.revision)}"
             )
         after = max(after, position(0))  # Nothing was ever written in revision 0.
+        if after < position(self.window):
+            raise expired(after, self.window)
         while after < position(self.floor):
             for batch in await older(after, scopes):
                 after = position(batch.revision)
@@ -177,13 +195,33 @@ def concerns(scopes: tuple[Scope, ...], change: Change) -> bool:
     return any(_within(scope, change) for scope in scopes)
 
 
+def holds(scope: Scope, key: Key, obj: KubeObject) -> bool:
+    """Whether an object lies in a scope."""
+    return _names(scope, key) and (scope.field is None or scope.field[1] == node_of(obj))
+
+
+def expired(after: Position, floor: Revision) -> Expired:
+    """What a resource version below the floor is answered with."""
+    return Expired(f"resource version {after} is too old, history begins after {position(floor)}: list again")
+
+
+def check_reach(at: Revision, floor: Revision, newest: Revision) -> None:
+    """Whether a revision can be asked for. Raises Expired and TooLarge."""
+    if at < floor:
+        raise Expired(f"revision {at} is too old: the oldest that is still known is {floor}")
+    if at > newest:
+        raise TooLarge(f"revision {at} is in the future: the newest is {newest}")
+
+
 def _within(scope: Scope, change: Change) -> bool:
-    key = change.key
+    return _names(scope, change.key) and (scope.field is None or scope.field[1] in _nodes(change))
+
+
+def _names(scope: Scope, key: Key) -> bool:
     return (
         (scope.group, scope.kind) == (key.group, key.kind)
         and scope.namespace in (None, key.namespace)
         and scope.name in (None, key.name)
-        and (scope.field is None or scope.field[1] in _nodes(change))
     )
 
 

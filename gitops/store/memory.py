@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Final
 
 from gitops.kinds.errors import Expired, Unavailable
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import KubeObject, key_of
 from gitops.reconcile import Reader
-from gitops.store.contract import Batch, Committed, Position, Scope, SourceCommit, Txn
+from gitops.store.contract import Batch, Committed, Floors, Position, Revision, Scope, SourceCommit, Txn
 from gitops.store.decide import decide
-from gitops.store.feed import Feed
+from gitops.store.feed import Feed, check_reach, holds
 from gitops.view import View
 
 _EPOCH: Final = 1  # One process, one leader, for ever.
@@ -59,6 +61,30 @@ class MemoryStore:
         self, scopes: tuple[Scope, ...], after: Position, *, bookmark_seconds: float | None = None
     ) -> AsyncGenerator[Batch, None]:
         return self._feed.watch(scopes, after, bookmark_seconds, _older)
+
+    @property
+    def floors(self) -> Floors:
+        return Floors(self._feed.floor, self._feed.floor)
+
+    async def list(self, scope: Scope, *, at: Revision) -> tuple[KubeObject, ...]:
+        before = self._undone(at)
+        now = {key: obj for obj in self.view().list_group(scope.group) if (key := key_of(obj)) not in before}
+        then = {**now, **{key: obj for key, obj in before.items() if obj is not None}}
+        return tuple(
+            then[key] for key in sorted(then, key=lambda key: key.text) if holds(scope, key, then[key])
+        )
+
+    async def get(self, key: Key, *, at: Revision) -> KubeObject | None:
+        before = self._undone(at)
+        return before[key] if key in before else self.view().object(key)
+
+    async def revision_of(self, source: str, commit: str) -> Revision | None:
+        found = self._commits.get(source, {}).get(commit)
+        return Revision(found.revision) if found else None
+
+    def _undone(self, at: Revision) -> dict[Key, KubeObject | None]:
+        check_reach(at, self._feed.floor, self.view().revision)
+        return self._feed.undone(at)
 
     def subscribe(self, published: Callable[[Batch], None]) -> Callable[[], None]:
         return self._feed.subscribe(published)

@@ -3,12 +3,15 @@
 A body is JSON in which a sealed leaf stands as `{"$gitward.sealed": base64(nonce + ciphertext)}` (AES-256-GCM). The
 object's key and the leaf's path are bound to it, so one cannot be moved to another place. Whether a body holds sealed
 leaves is told beside it, never guessed from it: a user may write such a mapping, too.
+
+A key file holds a key on each line. The last one seals, all of them open: to rotate, append a line and restart.
 """
 
 import base64
 import binascii
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -29,10 +32,10 @@ _PROOF: Final = b"gitward store key"  # Sealed in the database, to tell a wrong 
 
 
 class Sealer:
-    """Turns objects into bodies and back, with one key."""
+    """Turns objects into bodies and back. The last key seals; those before it open what they once sealed."""
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    def __init__(self, *keys: bytes) -> None:
+        self._ciphers = tuple(AESGCM(key) for key in reversed(keys))
 
     def encode(self, key: Key, obj: KubeObject) -> tuple[bytes, bool]:
         """The JSON of `obj` without its resourceVersion, and whether leaves in it are sealed. Invalid: no JSON."""
@@ -57,11 +60,18 @@ class Sealer:
         return self._encrypted(_PROOF, "")
 
     def proves(self, proof: str) -> bool:
-        """Whether `proof` was made with this key."""
+        """Whether `proof` was made with one of these keys."""
         try:
             return self._decrypted(proof, "") == _PROOF
         except (InvalidTag, binascii.Error, ValueError):
             return False
+
+    @property
+    def newest(self) -> "Sealer":
+        """With the key that seals alone: what it does not prove was sealed with an older one."""
+        sealer = Sealer()
+        sealer._ciphers = self._ciphers[:1]
+        return sealer
 
     def _seal(self, leaf: object, place: str) -> object:
         if isinstance(leaf, dict) and MARK in leaf:
@@ -78,15 +88,19 @@ class Sealer:
 
     def _encrypted(self, plain: bytes, place: str) -> str:
         nonce = os.urandom(_NONCE_BYTES)
-        return base64.b64encode(nonce + self._cipher.encrypt(nonce, plain, place.encode())).decode()
+        return base64.b64encode(nonce + self._ciphers[0].encrypt(nonce, plain, place.encode())).decode()
 
     def _decrypted(self, text: str, place: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
-        return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode())
+        nonce, sealed, bound = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode()
+        for cipher in self._ciphers[:-1]:
+            with suppress(InvalidTag):
+                return cipher.decrypt(nonce, sealed, bound)
+        return self._ciphers[-1].decrypt(nonce, sealed, bound)
 
 
-def load_key(path: Path, *, may_create: bool) -> bytes:
-    """The key in a file, which is made at first start.
+def load_keys(path: Path, *, may_create: bool) -> tuple[bytes, ...]:
+    """The keys in a file, oldest first. With one, the file is made at first start.
 
     Raises:
         StoreUnusable: missing though the database has sealed with it, open to others, or no key.
@@ -94,18 +108,23 @@ def load_key(path: Path, *, may_create: bool) -> bytes:
     try:
         if path.stat().st_mode & 0o077:
             raise StoreUnusable(f"{path}: others may read this key: chmod 600 {path}")
-        key = base64.b64decode(path.read_bytes().strip(), validate=True)
+        keys = tuple(base64.b64decode(line, validate=True) for line in path.read_bytes().split())
     except FileNotFoundError:
         if not may_create:
             raise StoreUnusable(
                 f"{path}: missing, and the secrets in the store need it: restore it"
             ) from None
-        return _make_key(path)
+        return (_make_key(path),)
     except (OSError, binascii.Error) as error:
         raise StoreUnusable(f"{path}: no readable store key: {error}") from error
-    if len(key) != KEY_BYTES:
-        raise StoreUnusable(f"{path}: found {len(key)} bytes, wanted a store key of {KEY_BYTES}: restore it")
-    return key
+    if not keys:
+        raise StoreUnusable(f"{path}: no readable store key: the file is empty: restore it")
+    for key in keys:
+        if len(key) != KEY_BYTES:
+            raise StoreUnusable(
+                f"{path}: found {len(key)} bytes, wanted a store key of {KEY_BYTES}: restore it"
+            )
+    return keys
 
 
 def _make_key(path: Path) -> bytes:

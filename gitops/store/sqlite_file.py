@@ -16,16 +16,17 @@ from shutil import disk_usage
 from typing import Final, NamedTuple
 
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, with_meta
 from gitops.store.contract import (
     Change,
     Position,
     StoreUnusable,
 )
-from gitops.store.seal import Sealer, load_key
+from gitops.store.seal import Sealer, load_keys
+from gitops.store.sqlite_bodies import SELECTED, Row, Shelf
+from gitops.store.sqlite_migrate import migrate, reseal
 from gitops.view import View
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 BUSY_SECONDS: Final = 5.0
 WAL_BYTES_MAX: Final = 64 << 20  # What a large commit leaves of its log once it was checkpointed.
 FULL_BYTES: Final = 64 << 10  # With less room SQLite has no shared memory, and calls that an I/O error.
@@ -37,13 +38,15 @@ _TABLES: Final = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE keys(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 -- id: the Position. previous: the id of the version before it (0: none). body: NULL: deleted.
+-- dictionary: NULL: the body is not packed. sealed: some of its leaves are.
 CREATE TABLE versions(id INTEGER PRIMARY KEY, key_id INT NOT NULL, previous INT NOT NULL,
                       dictionary INT, sealed INT NOT NULL, body BLOB);
 CREATE INDEX by_key ON versions(key_id, id);
 CREATE TABLE transactions(revision INTEGER PRIMARY KEY, time INT NOT NULL /* microseconds since 1970, UTC */,
                           actor TEXT NOT NULL, cause TEXT NOT NULL, source TEXT, commit_id TEXT);
 CREATE INDEX by_source ON transactions(source, revision) WHERE source IS NOT NULL;
-CREATE TABLE dictionaries(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE dictionaries(id INTEGER PRIMARY KEY AUTOINCREMENT, siblings TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX by_siblings ON dictionaries(siblings, id);
 """
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +59,8 @@ class Opened(NamedTuple):
     sealer: Sealer
     view: View
     epoch: int
+    window: int  # The floors as the last life left them.
+    history: int
 
 
 def open_file(path: Path, key_file: Path) -> Opened:
@@ -66,12 +71,20 @@ def open_file(path: Path, key_file: Path) -> Opened:
     """
     try:
         with ExitStack() as undo:
-            lock = _locked(path)
+            lock = locked(path)
             undo.callback(os.close, lock)
             connection = connect(path)
             undo.callback(connection.close)
             epoch, sealer = _prepare(connection, path, key_file)
-            opened = Opened(connection, lock, sealer, _load(connection, sealer), epoch)
+            opened = Opened(
+                connection,
+                lock,
+                sealer,
+                _load(connection, sealer),
+                epoch,
+                meta(connection, "window"),
+                meta(connection, "floor"),
+            )
             undo.pop_all()
             return opened
     except (sqlite3.Error, OSError) as error:
@@ -130,11 +143,11 @@ def set_meta(connection: sqlite3.Connection, name: str, value: int | str) -> Non
 def last_revision(connection: sqlite3.Connection) -> int:
     """The newest durable revision. Pruning may remove its row, but not before the floor has passed it."""
     (newest,) = connection.execute("SELECT max(revision) FROM transactions").fetchone()
-    return max(newest or 0, meta(connection, "floor"), meta(connection, "fleeting floor"))
+    return max(newest or 0, *(meta(connection, name) for name in ("floor", "fleeting floor", "window")))
 
 
-def _locked(path: Path) -> int:
-    """One process at a time. A record lock ends with the process, and no forked child can keep it."""
+def locked(path: Path) -> int:
+    """Take the file for this process. A record lock ends with the process, and no forked child can keep it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock_path = path.with_name(path.name + ".lock")
     lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -164,37 +177,50 @@ def _prepare(connection: sqlite3.Connection, path: Path, key_file: Path) -> tupl
         raise StoreUnusable(
             f"{path}: written by a newer Gitward (schema {found}, known: {SCHEMA}): use that version"
         )
-    sealer = Sealer(load_key(key_file, may_create=fresh))
+    sealer = Sealer(*load_keys(key_file, may_create=fresh))
     if fresh:
         set_meta(connection, "key", sealer.proof())
-    (proof,) = connection.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()
-    if not sealer.proves(proof):
-        raise StoreUnusable(f"{key_file}: not the key that sealed {path}: restore the right one")
+    check_key(connection, sealer, path, key_file)
+    migrate(connection, found, SCHEMA, sealer)
+    set_meta(connection, "schema", SCHEMA)
+    rotated = not sealer.newest.proves(_proof(connection))
+    if rotated:
+        reseal(connection, sealer)
+        set_meta(connection, "key", sealer.proof())
     epoch = meta(connection, "epoch") + 1
     set_meta(connection, "epoch", epoch)
     connection.execute("COMMIT")
+    if rotated:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # The log holds what was replaced.
     return epoch, sealer
+
+
+def check_key(connection: sqlite3.Connection, sealer: Sealer, path: Path, key_file: Path) -> None:
+    """StoreUnusable: the secrets in a file were sealed with a key that is not in the key file."""
+    if not sealer.proves(_proof(connection)):
+        raise StoreUnusable(f"{key_file}: not the key that sealed {path}: restore the right one")
+
+
+def _proof(connection: sqlite3.Connection) -> str:
+    (proof,) = connection.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()
+    return str(proof)
 
 
 def _load(connection: sqlite3.Connection, sealer: Sealer) -> View:
     """The newest version of every key, in one grouped scan."""
-    sql = """SELECT k.key, v.id, v.sealed, v.body, t.time
-             FROM (SELECT max(id) AS newest FROM versions GROUP BY key_id) AS heads
-             JOIN versions v ON v.id = heads.newest JOIN keys k ON k.id = v.key_id
-             JOIN transactions t ON t.revision = v.id >> 16
-             WHERE v.body IS NOT NULL"""
-    view = View()
-    for text, at, sealed, body, time in connection.execute(sql):
-        key = Key.of_text(text)
-        obj = stamped(sealer, key, body, sealed, at)
-        view.apply(Change(Position(at), key, None, obj, moment(time)))
+    sql = f"""SELECT k.key, t.time, {SELECTED}
+              FROM (SELECT max(id) AS newest FROM versions GROUP BY key_id) AS heads
+              JOIN versions v ON v.id = heads.newest JOIN keys k ON k.id = v.key_id
+              JOIN transactions t ON t.revision = v.id >> 16
+              WHERE v.body IS NOT NULL"""  # noqa: S608 # Names of our own columns.
+    view, shelf = View(), Shelf(sealer)
+    for text, time, *columns in connection.execute(sql):
+        key, row = Key.of_text(text), Row(*columns)
+        packed = shelf.packed(connection, row)
+        obj = packed.opener.open(key, Position(row.id), packed.body)
+        view.apply(Change(Position(row.id), key, None, obj, moment(time)), packed, cold=True)
     view.advance(last_revision(connection))
     return view
-
-
-def stamped(sealer: Sealer, key: Key, body: bytes, sealed: int, at: int) -> KubeObject:
-    """The object of a row, with its version."""
-    return with_meta(sealer.decode(key, body, bool(sealed)), resourceVersion=str(at))
 
 
 def moment(time: int) -> datetime:

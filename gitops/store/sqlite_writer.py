@@ -16,14 +16,25 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
+from gitops.entry import Packed
 from gitops.kinds.errors import Unavailable
+from gitops.store.sqlite_bodies import Shelf, dictionary_of
 from gitops.store.sqlite_file import connect, last_revision, said
 
 GROUP_ROWS_MAX: Final = 256  # Rows that share one fsync; one large transaction may have more.
 
 log = logging.getLogger(__name__)
 
-VersionRow = tuple[str, int, int, int, bytes | None]  # Key text, id, previous, sealed, body.
+
+class Written(NamedTuple):
+    """One version on its way to disk. `previous` 0: none before it. `body` None: a deletion."""
+
+    key: str
+    id: int
+    previous: int
+    siblings: str  # Whose dictionary packs it.
+    sealed: bool
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +47,22 @@ class Record:
     cause: str
     source: str | None
     commit: str | None
-    versions: tuple[VersionRow, ...]
+    versions: tuple[Written, ...]
     patience_seconds: float
     generation: int
 
 
 class Outcome(NamedTuple):
-    """`refused` None: all up to `revision` is durable. Else: the whole generation failed, for this reason."""
+    """`refused` None: all up to `revision` is durable. Else: the whole generation failed, for this reason.
+
+    Attributes:
+        packed: for each transaction of the group the bodies of its versions, as they are stored.
+    """
 
     revision: int
     generation: int
     refused: Unavailable | None
+    packed: tuple[tuple[Packed | None, ...], ...] = ()
 
 
 class Errand(NamedTuple):
@@ -60,9 +76,15 @@ class Writer:
     """Owns the writing connection and the thread. `told` is called on the thread with every outcome, in order."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, revision: int, told: Callable[[Outcome], object]
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        shelf: Shelf,
+        revision: int,
+        told: Callable[[Outcome], object],
     ) -> None:
         self._path = path
+        self._shelf = shelf
         self._connection: sqlite3.Connection | None = connection
         self._durable = revision
         self._refused_generation = -1
@@ -81,10 +103,11 @@ class Writer:
         self._queue.put(errand)
         return errand.future
 
-    def stop(self) -> None:
-        """Write what waits, close the file, and return when it is done."""
+    def stop(self, *, timeout_seconds: float) -> bool:
+        """Write what waits and close the file. Returns whether that was done in time."""
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
@@ -125,7 +148,8 @@ class Writer:
         generation = group[-1].generation
         try:
             connection = self._begun()
-            _insert(connection, group)
+            packed = tuple(tuple(self._pack(connection, row) for row in record.versions) for record in group)
+            _insert(connection, group, packed)
             connection.execute("COMMIT")
         except Exception as error:  # The top of a loop: whatever went wrong, the waiting must hear of it.
             refused = _refusal(self._path, error)
@@ -138,7 +162,12 @@ class Writer:
             self._told(Outcome(self._durable, generation, refused))
             return
         self._durable = group[-1].revision
-        self._told(Outcome(self._durable, generation, None))
+        self._told(Outcome(self._durable, generation, None, packed))
+
+    def _pack(self, connection: sqlite3.Connection, row: Written) -> Packed | None:
+        if row.body is None:
+            return None
+        return self._shelf.pack(connection, row.siblings, row.body, sealed=row.sealed)
 
     def _do(self, errand: Errand) -> None:
         if not errand.future.set_running_or_notify_cancel():
@@ -159,6 +188,7 @@ class Writer:
         reopened = self._connection is None
         if self._connection is None:
             self._connection = connect(self._path)
+            _begin_log(self._connection)
         self._connection.execute("BEGIN IMMEDIATE")
         if reopened:
             found = last_revision(self._connection)
@@ -169,6 +199,7 @@ class Writer:
         return self._connection
 
     def _drop(self) -> None:
+        self._shelf.forget()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -178,17 +209,34 @@ class Writer:
             log.warning("the refused connection did not close", exc_info=True)
 
 
-def _insert(connection: sqlite3.Connection, group: list[Record]) -> None:
+def _begin_log(connection: sqlite3.Connection) -> None:
+    """Move what the log holds into the file, and begin an empty log.
+
+    After a failed fsync the kernel takes pages for written that are not: whatever followed them in the log would be
+    lost with them. To move them is to write them again.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("the log of the last failure is still being read")
+
+
+def _insert(
+    connection: sqlite3.Connection, group: list[Record], packed: tuple[tuple[Packed | None, ...], ...]
+) -> None:
     connection.executemany(
         "INSERT INTO transactions VALUES(?, ?, ?, ?, ?, ?)",
         [(r.revision, r.time, r.actor, r.cause, r.source, r.commit) for r in group],
     )
-    rows = [row for record in group for row in record.versions]
-    connection.executemany("INSERT OR IGNORE INTO keys(key) VALUES(?)", [(row[0],) for row in rows])
+    new = [(row.key,) for record in group for row in record.versions if not row.previous]
+    connection.executemany("INSERT OR IGNORE INTO keys(key) VALUES(?)", new)
     connection.executemany(
-        """INSERT INTO versions(id, key_id, previous, sealed, body)
-           VALUES(?2, (SELECT id FROM keys WHERE key = ?1), ?3, ?4, ?5)""",
-        rows,
+        """INSERT INTO versions(id, key_id, previous, dictionary, sealed, body)
+           VALUES(?2, (SELECT id FROM keys WHERE key = ?1), ?3, ?4, ?5, ?6)""",
+        [
+            (row.key, row.id, row.previous, body and dictionary_of(body), row.sealed, body and body.body)
+            for record, bodies in zip(group, packed, strict=True)
+            for row, body in zip(record.versions, bodies, strict=True)
+        ],
     )
 
 

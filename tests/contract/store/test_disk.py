@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -133,6 +134,65 @@ def test_what_was_refused_but_reached_the_disk_is_taken_back(tmp_path: Path) -> 
         await store.close()
 
     asyncio.run(story())
+
+
+def test_nothing_is_built_on_what_a_failed_fsync_left(tmp_path: Path) -> None:
+    """The kernel takes the pages of a failed fsync for written. After a power cut they are not there: a log that went
+    on behind them would end before them, and lose what was acknowledged since."""
+    log = database(tmp_path).with_name("gitward.db-wal")
+
+    async def story() -> None:
+        store = await open_lying(tmp_path)
+        await store.commits("any")  # A second connection, or the log would go with the first.
+        with pytest.raises(Unavailable):
+            await store.commit(txn(a_pod("refused", text=os.urandom(9_000).hex())))
+        doubtful = log.read_bytes()
+        assert len(doubtful) > 20_000
+        for name in ("a", "b"):
+            await store.commit(txn(a_pod(name, text=os.urandom(9_000).hex())))
+
+        cut = tmp_path / "cut" / "store"
+        cut.mkdir(parents=True)
+        shutil.copy(database(tmp_path), cut)
+        (cut / log.name).write_bytes(log.read_bytes().replace(doubtful, bytes(len(doubtful))))
+        shutil.copytree(tmp_path / "keys", tmp_path / "cut" / "keys")
+        await store.close()
+
+    asyncio.run(story())
+    asyncio.run(lives_with(tmp_path / "cut", ["a", "b"]))
+
+
+def test_a_torn_end_of_the_log_loses_no_more_than_what_was_not_acknowledged(tmp_path: Path) -> None:
+    """A power cut in the middle of a write: half a frame, garbage, or a whole frame without its commit."""
+
+    async def story() -> tuple[bytes, bytes, bytes]:
+        store = await open_sqlite(tmp_path)
+        await store.commit(txn(a_pod("a")))
+        await store.commit(txn(a_pod("b")))
+        log = database(tmp_path).with_name("gitward.db-wal")
+        file, acknowledged = database(tmp_path).read_bytes(), log.read_bytes()
+        await store.commit(txn(a_pod("c", text="x" * 20_000), a_pod("d")))
+        last = log.read_bytes()[len(acknowledged) :]
+        await store.close()
+        return file, acknowledged, last
+
+    file, acknowledged, last = asyncio.run(story())
+    torn = [last[:cut] for cut in (0, 1, 24, 1_000, 4_119, 4_120, len(last) - 4_120, len(last) - 1)]
+    torn += [bytes(len(last)), b"\xff" * len(last), last[:-100] + bytes(100), bytes(100) + last[100:]]
+    for number, tail in enumerate(torn):
+        there = tmp_path / f"cut-{number}"
+        (there / "store").mkdir(parents=True)
+        shutil.copytree(tmp_path / "keys", there / "keys")
+        database(there).write_bytes(file)
+        database(there).with_name("gitward.db-wal").write_bytes(acknowledged + tail)
+        asyncio.run(lives_with(there, ["a", "b"]))
+
+
+async def lives_with(directory: Path, expected: list[str]) -> None:
+    store = await open_sqlite(directory)
+    assert names(store.view()) == expected
+    await store.commit(txn(a_pod("z")))
+    await store.close()
 
 
 def test_a_file_that_lost_what_was_acknowledged_is_not_written_on(tmp_path: Path) -> None:

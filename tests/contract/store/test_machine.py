@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Conflict
 from gitops.kinds.keys import Key
-from gitops.store import ABSENT, Delete, Position, Put, Scope, Store, Txn
+from gitops.store import ABSENT, Delete, Position, Put, Revision, Scope, Store, Txn
 from gitops.store.memory import MemoryStore
 from tests.contract.store.stores import Clock, a_pod, changes, open_sqlite, pod_key, txn
 
@@ -137,6 +137,21 @@ class StoreMachine(RuleBasedStateMachine):
         seen = self.loop.run(changes(self.store, after, scope))
         told = [(c.position, c.key, version(c.before), version(c.after)) for c in seen]
         assert told == [w for w in self.log if w[0] > after and scope.name in (None, w[1].name)]
+
+    @precondition(lambda self: self.log)
+    @rule(data=st.data())
+    def the_past_is_what_it_was(self, data: st.DataObject) -> None:
+        at = data.draw(st.integers(0, self.revision))
+        then: dict[str, int] = {}
+        for written in self.log:
+            if written[0] >> 16 <= at:
+                then.pop(written[1].name, None)
+                if written[3]:
+                    then[written[1].name] = written[3]
+        listed = self.loop.run(self.store.list(Scope("", "Pod", "shop"), at=Revision(at)))
+        assert [(pod["metadata"]["name"], version(pod)) for pod in listed] == sorted(then.items())
+        name = data.draw(st.sampled_from(NAMES))
+        assert version(self.loop.run(self.store.get(pod_key(name), at=Revision(at)))) == then.get(name)
 
     @invariant()
     def the_view_is_what_was_written(self) -> None:

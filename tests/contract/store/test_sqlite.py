@@ -112,7 +112,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(database(tmp_path)) as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
 
-    with pytest.raises(StoreUnusable, match=r"written by a newer Gitward \(schema 99, known: 1\)"):
+    with pytest.raises(StoreUnusable, match=r"written by a newer Gitward \(schema 99, known: 2\)"):
         with_store(tmp_path, nothing)
 
 
