@@ -149,6 +149,16 @@ def _is_applied_by(entry: ManagedFieldsEntry, manager: str) -> bool:
     return entry["operation"] == "Apply" and entry["manager"] == manager
 
 
+def differing(live: KubeObject, merged: KubeObject, stated: KubeObject, shape: Node | None) -> list[str]:
+    """The stated fields whose value is not the same in both, as Kubernetes writes them; only uppermost ones."""
+    before, after = values_of(live, shape), values_of(merged, shape)
+    paths = {path for path in stated_fields(stated, shape) if before.get(path) != after.get(path)}
+    upper = [
+        path for path in sorted(paths) if not any(path[:length] in paths for length in range(1, len(path)))
+    ]
+    return [shown(path) for path in upper]
+
+
 def stated_fields(obj: KubeObject, shape: Node | None) -> FieldSet:
     """The fields that whoever states `obj` owns."""
     return frozenset(values_of(without_nulls(obj), shape))

@@ -125,7 +125,7 @@ def _written(
             return done
         if fixed := list[Problem](kind.check_update(live, after)):
             return _replaced(view, record, stored, live, fixed)
-    events = ()
+    events: tuple[EventNote, ...] = ()
     if is_applied(stored):
         events = _drifts(claim, live, merge.differing(live, merged, stated, shape), overridden)
     return Writes(update=(merged,), status=done.status, events=events)

@@ -54,9 +54,8 @@ def told(record: Declared, stored: Declared, news: News) -> Writes:
         status["kept"] = line(claim, first, news.kept)
     if news.after:
         status["after"] = f"it comes after {news.after}, which is on its way"
-    said = with_meta(
-        {**record, "status": status}, ownerReferences=[wake_by(news.after)] if news.after else None
-    )
+    references = [wake_by(news.after)] if news.after else None
+    said = with_meta(cast(Declared, {**record, "status": status}), ownerReferences=references)
     return NOTHING if said == {"status": {}, **stored} else Writes(status=said)
 
 

@@ -35,13 +35,14 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     commit = status.get("commit") or CommitState()
     if source is None or "declared" not in commit:
         return NOTHING
-    is_live, unapplied, waiting = True, list[str](), list[str]()
+    is_live, unapplied, waiting, kept = True, list[str](), list[str](), list[str]()
     for record in cast(Iterable[Declared], view.list_group(DECLARED_GROUP)):
         problem, reason = _in_the_way(record, key.name)
         if not _is_done(record, key.name):
             if not problem and not reason:
                 return NOTHING
             is_live = False
+        kept += _kept(record, key.name)
         unapplied += [problem] if problem else []
         waiting += [reason] if reason else []
     told: GitSourceStatus = {
@@ -52,6 +53,8 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
         told["unapplied"] = _bounded(unapplied)
     if waiting or "waiting" in status:
         told["waiting"] = _bounded(waiting)
+    if kept or "kept" in status:
+        told["kept"] = _bounded(kept)
     changed: GitSource = {**source, "status": told}
     return NOTHING if told == status else Writes(status=changed)
 
@@ -77,13 +80,19 @@ def _in_the_way(record: Declared, source: str) -> tuple[str, str]:
     return status.get("problem", ""), waiting
 
 
+def _kept(record: Declared, source: str) -> list[str]:
+    """What is told of an object that stays though its source has let it go."""
+    line = (record.get("status") or {}).get("kept")
+    return [line] if line and any(claim["source"] == source for claim in record["claims"]) else []
+
+
 def _is_done(record: Declared, source: str) -> bool:
     """Whether nothing is left to do about the claims of one source."""
     ours = [claim for claim in record["claims"] if claim["source"] == source]
     if not ours:
         return True
     if any(claim["state"] == "withdrawn" for claim in ours):
-        return False
+        return "kept" in (record.get("status") or {})
     first = first_claim(record)
     return first["source"] != source or first["state"] != "declared" or is_applied(record)
 

@@ -35,6 +35,8 @@ class DeclaredStatus(TypedDict):
     applied: NotRequired[str]
     problem: NotRequired[str]  # Why it cannot be applied; starts with `file:line:`.
     waiting: NotRequired[str]  # What it waits for (a namespace, an unknown kind); not an error.
+    after: NotRequired[str]  # The object of the same commit that comes first, and will in a moment.
+    kept: NotRequired[str]  # Why its object stays though nobody declares it any more; starts with `file:line:`.
 
 
 class Declared(KubeObject):
@@ -66,6 +68,7 @@ class GitSourceStatus(TypedDict):
     ]  # Objects of the declared commit that cannot be applied: lines as `problems`.
     waiting: NotRequired[list[str]]  # Those that wait for something (a namespace, a kind, another source).
     held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
+    kept: NotRequired[list[str]]  # Objects that stay though the source does not declare them any more.
     lastLook: NotRequired[str]
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.
 
