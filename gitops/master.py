@@ -51,6 +51,7 @@ from gitops.scheduler import SCHEDULER
 from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
+from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
 from gitops.sync.syncer import Syncer, SyncSettings
 from gitops.sync.zygote import Parser
 from gitops.version import KUBERNETES_VERSION
@@ -147,7 +148,8 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         runs = RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch)
         runner = Runner(store, _controllers(settings, clock), clock, mint, runs)
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
-                 asyncio.create_task(_compact(store, settings.retention), name="compact")]  # fmt: skip
+                 asyncio.create_task(_compact(store, settings.retention), name="compact"),
+                 asyncio.create_task(keep_fresh(settings.data_dir / FOLDER), name="sealing keys")]  # fmt: skip
         stack.push_async_callback(_end, tasks)
         for task in tasks:
             task.add_done_callback(master.task_ended)

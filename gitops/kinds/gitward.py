@@ -49,6 +49,7 @@ class GitSourceSpec(TypedDict):
     branch: NotRequired[str]  # Absent: the remote's HEAD.
     path: NotRequired[str]
     intervalSeconds: NotRequired[float]
+    allowMacOnlyEncrypted: NotRequired[bool]  # Of Secrets: their names could be changed unseen.
 
 
 class CommitState(TypedDict):

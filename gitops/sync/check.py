@@ -10,15 +10,12 @@ from typing import Final
 
 from gitops.kinds.errors import BadRequest, NotFound
 from gitops.kinds.sensitive import Sensitive
-from gitops.kinds.yaml import Document
 from gitops.sync.compile import File, compile_files
 from gitops.sync.files import IGNORE_FILE, JSON_ENDING, select
 from gitops.sync.gather import MANIFEST_MARK
 from gitops.sync.ignore import Ignore
 from gitops.sync.render.parse import field_lines, parse
-from gitops.sync.secrets.keys import NoMatchingKey
-from gitops.sync.secrets.leaves import Sealed
-from gitops.sync.secrets.reader import open_objects, placeholders
+from gitops.sync.secrets.opening import Keyring
 from gitops.sync.source import BLOB, LINK, Entry
 
 OTHER: Final = "000000"
@@ -44,7 +41,7 @@ def check(paths: Sequence[Path], strict: bool = False, identities: Sequence[Sens
         problems.extend(selection.problems)
         warnings.extend(selection.warnings)
     files = [_file(entry) for entry in dict.fromkeys(entries)]
-    compiled = compile_files(files, lambda documents, sealed: _opened(documents, sealed, identities), _lines)
+    compiled = compile_files(files, Keyring(identities).open_or_placeholders, _lines)
     problems.extend(compiled.problems)
     warnings.extend(compiled.warnings)
     return Report((*problems, *warnings), ()) if strict else Report(tuple(problems), tuple(warnings))
@@ -91,10 +88,3 @@ def _content(path: str) -> bytes:
 @lru_cache(maxsize=64)
 def _lines(file: str, index: int) -> Mapping[str, int]:
     return field_lines(_content(file), index)
-
-
-def _opened(documents: Sequence[Document], sealed: Sealed, identities: Sequence[Sensitive]) -> list[Document]:
-    try:
-        return open_objects(documents, sealed, identities)
-    except NoMatchingKey:
-        return placeholders(documents, sealed)

@@ -11,14 +11,13 @@ from typing import Any, Final, Protocol, cast
 
 from gitops.kinds import registry, schema, unsupported
 from gitops.kinds.core.config import SEALED_FIELDS, SECRET, seal_values
-from gitops.kinds.errors import Invalid
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.names import check_metadata
 from gitops.kinds.objects import KubeObject, key_of, with_meta
 from gitops.kinds.yaml import Document, Json, nearest_line
 from gitops.sync.render.parse import Failure, Parsed
-from gitops.sync.secrets.leaves import Sealed
+from gitops.sync.secrets.places import BadField
 
 DEFAULT_NAMESPACE: Final = "default"
 SERVER_FIELDS: Final = (
@@ -42,7 +41,7 @@ class FieldLines(Protocol):
     def __call__(self, file: str, index: int) -> Mapping[str, int]: ...
 
 
-Opener = Callable[[Sequence[Document], Sealed], list[Document]]  # Raises Invalid.
+Opener = Callable[[Parsed], list[Document]]  # Raises BadField.
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def compile_files(files: Sequence[File], opener: Opener, lines: FieldLines) -> C
     warnings: list[str] = []
     ignored = 0
     for file in files:
-        failure, documents = _documents(file, opener)
+        failure, documents = _documents(file, opener, lines)
         if failure is not None:
             if file.looks_like_manifest:
                 problems.append(f"{file.path}:{failure.line}: {failure.what}")
@@ -92,9 +91,7 @@ def compile_files(files: Sequence[File], opener: Opener, lines: FieldLines) -> C
         ignored += not manifests
         for document in manifests:
             place = _Place(file.path, document, lines)
-            stated = _stated(
-                place, sealed=file.parsed.sealed is not None, problems=problems, warnings=warnings
-            )
+            stated = _stated(place, problems=problems, warnings=warnings)
             if stated is None:
                 continue
             if (first := found.setdefault(stated.key, stated)) is not stated:
@@ -105,14 +102,17 @@ def compile_files(files: Sequence[File], opener: Opener, lines: FieldLines) -> C
     return Compiled(() if problems else tuple(found.values()), tuple(problems), tuple(warnings), ignored)
 
 
-def _documents(file: File, opener: Opener) -> tuple[Failure | None, Sequence[Document]]:
+def _documents(file: File, opener: Opener, lines: FieldLines) -> tuple[Failure | None, Sequence[Document]]:
     parsed = file.parsed
-    if parsed.failure is not None or parsed.sealed is None:
-        return parsed.failure, parsed.documents
+    if parsed.failure is not None:
+        return parsed.failure, ()
     try:
-        return None, opener(parsed.documents, parsed.sealed)
-    except Invalid as error:
-        return Failure(1, str(error)), ()
+        return None, opener(parsed)
+    except BadField as error:
+        document = parsed.documents[error.document]
+        path = ".".join(part for part in (document.path, error.field) if part)
+        line = nearest_line(dict(lines(file.path, document.index)), path) or document.line
+        return Failure(line, str(error)), ()
 
 
 def _is_manifest(value: Json) -> bool:
@@ -138,7 +138,7 @@ class _Place:
         return f"{self.file}:{line}: {f'{about}: ' if about else ''}{field}{problem.message}"
 
 
-def _stated(place: _Place, *, sealed: bool, problems: list[str], warnings: list[str]) -> Stated | None:
+def _stated(place: _Place, *, problems: list[str], warnings: list[str]) -> Stated | None:
     wrong = _wrong_identity(place.value)
     if wrong is not None:
         problems.append(place.told(None, wrong))
@@ -153,7 +153,7 @@ def _stated(place: _Place, *, sealed: bool, problems: list[str], warnings: list[
     if kind.namespaced and not key.namespace:
         obj = with_meta(obj, namespace=DEFAULT_NAMESPACE)
         key = key_of(obj)
-    if kind is SECRET and not sealed and any(cast(dict[str, Any], obj).get(field) for field in SEALED_FIELDS):
+    if kind is SECRET and _is_clear(obj):
         warnings.append(place.told(key, Problem("", "a secret in clear text; see `gitward secret encrypt`")))
     if kind is SECRET:
         obj = seal_values(obj)
@@ -163,6 +163,14 @@ def _stated(place: _Place, *, sealed: bool, problems: list[str], warnings: list[
         return None
     warnings.extend(place.told(key, Problem(*_field_of(text))) for text in unsupported.warnings(kind, obj))
     return Stated(key, obj, place.file, place.line)
+
+
+def _is_clear(secret: KubeObject) -> bool:
+    """Whether a value lies in git as it is: what was opened is `Sensitive` already."""
+    fields = (cast(dict[str, Any], secret).get(field) for field in SEALED_FIELDS)
+    return any(
+        isinstance(value, str) for values in fields if isinstance(values, dict) for value in values.values()
+    )
 
 
 def _wrong_identity(value: Json) -> Problem | None:

@@ -4,13 +4,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gitops.kinds.sensitive import Sensitive
-from gitops.sync.compile import Compiled, File, compile_files
+from gitops.sync.compile import Compiled, File, Opener, compile_files
 from gitops.sync.files import JSON_ENDING, Selection, ignore_path, select
 from gitops.sync.ignore import FILE_BYTES_MAX as IGNORE_BYTES_MAX
 from gitops.sync.ignore import Ignore
 from gitops.sync.render.parse import Failure
-from gitops.sync.secrets.reader import open_objects
 from gitops.sync.source import BLOB, Entry, Mirror
 from gitops.sync.zygote import Parser, unpacked
 
@@ -30,7 +28,7 @@ class Gatherer:
         )  # Blob id -> answer, looks like a manifest.
         self._cached_bytes = 0
 
-    def gather(self, mirror: Mirror, commit: str, identities: Sequence[Sensitive]) -> Compiled:
+    def gather(self, mirror: Mirror, commit: str, opener: Opener) -> Compiled:
         """Errors of the mirror and the parser are raised; those of files are in the result."""
         app_path = mirror.path
         entries = mirror.ls_tree(commit)
@@ -39,7 +37,7 @@ class Gatherer:
             return Compiled((), selection.problems, selection.warnings, 0)
         compiled = compile_files(
             self._files(mirror, selection),
-            lambda documents, sealed: open_objects(documents, sealed, identities),
+            opener,
             _Lines(mirror, self._parser, selection),
         )
         warnings = (*selection.warnings, *compiled.warnings)

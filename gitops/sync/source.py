@@ -30,6 +30,7 @@ class Source:
     url: str
     branch: str | None = None
     path: str = ""
+    allow_mac_only_encrypted: bool = False  # Secrets whose names and namespaces a SOPS MAC does not cover.
 
 
 class Entry(NamedTuple):

@@ -6,24 +6,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
 
-from gitops.kinds.errors import BadRequest, GitwardError, NotFound, Unavailable
+from gitops.kinds.errors import BadRequest, GitwardError, NotFound
 from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceStatus, declared_key
-from gitops.kinds.sensitive import Sensitive
 from gitops.store.contract import Store
 from gitops.sync.compile import Compiled
 from gitops.sync.declare import Look, declare, report
 from gitops.sync.gather import Gatherer
 from gitops.sync.git import Access
-from gitops.sync.secrets.keys import read_identities
+from gitops.sync.secrets.key_files import KeyFiles
 from gitops.sync.source import Mirror, Source
 from gitops.sync.zygote import Parser
 
 log = logging.getLogger(__name__)
-
-KEY_FILE: Final = "age.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,7 @@ class Syncer:
         """`tell` gets each problem once, as a line that begins with `file:line:` where there is one."""
         self._store, self._data_dir, self._settings = store, data_dir, settings
         self._gatherer = Gatherer(parser)
+        self._keys = KeyFiles(data_dir, settings.age_key_file)
         self._clock, self._epoch, self._tell = clock, epoch, tell
         self._loop = asyncio.get_running_loop()
         self._turns: dict[str, _Turns] = {}
@@ -182,23 +180,11 @@ class Syncer:
         return Outcome(name, commit, declared=True, held=held)
 
     def _gathered(self, mirror: Mirror, commit: str, live: str | None) -> tuple[Compiled, tuple[str, ...]]:
-        compiled = self._gatherer.gather(mirror, commit, self._identities())
+        allowed = mirror.source.allow_mac_only_encrypted
+        opener = partial(self._keys.keyring().open, allow_mac_only_encrypted=allowed)
+        compiled = self._gatherer.gather(mirror, commit, opener)
         commits = mirror.commits_since(live, commit)
         return compiled, tuple(value for one in commits for value in one.allow_prune)
-
-    def _identities(self) -> tuple[Sensitive, ...]:
-        chosen = self._settings.age_key_file
-        file = chosen or self._data_dir / KEY_FILE
-        try:
-            return read_identities(file.read_text())
-        except FileNotFoundError as error:
-            if chosen is None:
-                return ()
-            raise BadRequest(f"{file}: the age key file is not there") from error
-        except OSError as error:
-            raise Unavailable(f"{file}: {error.strerror}") from error
-        except (BadRequest, UnicodeDecodeError) as error:
-            raise BadRequest(f"{file}: {error}") from error
 
     def _mirror(self, source: Source) -> Mirror:
         mirror = self._mirrors.get(source.name)
@@ -250,4 +236,5 @@ class Syncer:
 def _source_of(found: GitSource) -> Source:
     spec = found["spec"]
     name = found["metadata"].get("name", "")
-    return Source(name, spec["url"], spec.get("branch"), spec.get("path", ""))
+    allowed = spec.get("allowMacOnlyEncrypted", False)
+    return Source(name, spec["url"], spec.get("branch"), spec.get("path", ""), allowed)

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gitops.kinds.yaml import Document, Unreadable, lines_of, load, load_objects
-from gitops.sync.secrets.leaves import SOPS, Leaf, Sealed, is_sealed, take_apart
+from gitops.kinds.yaml import Document, Unreadable, lines_of, load, load_objects, nearest_line
+from gitops.sync.secrets.embedded import Embedded, embedded_in, embedded_of_json, embedded_to_json
+from gitops.sync.secrets.leaves import (
+    Sealed,
+    is_sealed,
+    mac_values,
+    sealed_of_json,
+    sealed_to_json,
+    take_apart,
+)
+from gitops.sync.secrets.places import BadField
 
 
 class Failure(NamedTuple):
@@ -17,26 +26,38 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a file holds. `sealed`: it is encrypted, `documents` are as they lie there; `failure`: there are none."""
+    """What a file holds. `sealed`: it is encrypted, `documents` are as they lie there; `failure`: there are none.
+    `embedded`: encrypted files that lie in its Secrets."""
 
     documents: tuple[Document, ...] = ()
     sealed: Sealed | None = None
     failure: Failure | None = None
+    embedded: tuple[Embedded, ...] = ()
 
 
 def parse(content: bytes) -> Parsed:
     """Never raises for what a text may hold."""
+    documents: list[Document] = []
     try:
         documents = load_objects(content)
         if not is_sealed([document.value for document in documents]):
-            return Parsed(tuple(documents))
-        whole = load(content)
-        mac_values = [document.value for document in load(content, scalars=SOPS)]
-        return Parsed(tuple(whole), take_apart([document.value for document in whole], mac_values))
+            return Parsed(tuple(documents), embedded=embedded_in(documents))
+        documents = load(content)
+        sealed = take_apart([document.value for document in documents], mac_values(content))
+        return Parsed(tuple(documents), sealed)
     except Unreadable as error:
         return Parsed(failure=Failure(error.line, error.what))
+    except BadField as error:
+        return Parsed(failure=Failure(line_of_field(error, documents, content), str(error)))
     except ValueError as error:
         return Parsed(failure=Failure(1, str(error)))
+
+
+def line_of_field(error: BadField, documents: Sequence[Document], content: bytes) -> int:
+    """Where the field that an error is about stands."""
+    document = documents[error.document]
+    path = ".".join(part for part in (document.path, error.field) if part)
+    return nearest_line(lines_of(content, document.index), path) or document.line
 
 
 def field_lines(content: bytes, index: int) -> dict[str, int]:
@@ -48,10 +69,9 @@ def to_json(parsed: Parsed) -> dict[str, Any]:
     """How a result travels; `of_json` is the inverse."""
     return {
         "documents": [[one.value, one.line, one.index, one.path] for one in parsed.documents],
-        "sealed": [parsed.sealed.metadata, [list(leaf) for leaf in parsed.sealed.leaves]]
-        if parsed.sealed
-        else None,
+        "sealed": sealed_to_json(parsed.sealed) if parsed.sealed else None,
         "failure": list(parsed.failure) if parsed.failure else None,
+        "embedded": [embedded_to_json(one) for one in parsed.embedded],
     }
 
 
@@ -63,18 +83,7 @@ def of_json(answer: dict[str, Any]) -> Parsed:
     failure = answer["failure"]
     return Parsed(
         documents,
-        _sealed(*answer["sealed"]) if answer["sealed"] else None,
+        sealed_of_json(*answer["sealed"]) if answer["sealed"] else None,
         Failure(int(failure[0]), str(failure[1])) if failure else None,
-    )
-
-
-def _sealed(metadata: Any, leaves: Sequence[Any]) -> Sealed:
-    if not isinstance(metadata, dict):
-        raise TypeError(type(metadata))
-    return Sealed(
-        metadata,
-        tuple(
-            Leaf(int(document), tuple(path), str(text), bool(encrypted))
-            for document, path, text, encrypted in leaves
-        ),
+        tuple(embedded_of_json(one) for one in answer["embedded"]),
     )

@@ -2,7 +2,6 @@
 
 import binascii
 import hashlib
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Final
@@ -11,26 +10,21 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.sync.secrets.leaves import Leaf
+from gitops.sync.secrets.places import Path
+from gitops.sync.secrets.rules import ENCRYPTED
 
 IV_BYTES: Final = 32  # Not GCM's usual 12.
 TAG_BYTES: Final = 16
-_VALUE: Final = re.compile(
-    r"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]*),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),type:(\w+)\]\Z"
-)
 
 
-def is_encrypted_text(text: str) -> bool:
-    return _VALUE.match(text) is not None
-
-
-def path_aad(path: tuple[str | int, ...]) -> bytes:
+def path_aad(path: Path) -> bytes:
     """What binds a value to its place: the keys from the root. List indices are no part of it."""
-    return "".join(f"{key}:" for key in path if isinstance(key, str)).encode()
+    return (":".join(key for key in path if isinstance(key, str)) + ":").encode()
 
 
 def decrypt_value(text: str, data_key: bytes, aad: bytes) -> tuple[bytes, str]:
     """(plain bytes, SOPS type). ValueError: not such a text, or changed, or moved to another place."""
-    match = _VALUE.match(text)
+    match = ENCRYPTED.match(text)
     if match is None:
         raise ValueError("should be encrypted, but is not an ENC[AES256_GCM,…] text")
     try:
@@ -51,7 +45,7 @@ def encrypt_value(plain: bytes, kind: str, data_key: bytes, iv: bytes, aad: byte
 
 
 def mac_of(leaves: Iterable[tuple[Leaf, bytes]], *, only_encrypted: bool) -> str:
-    """Upper-case hex SHA-512 of the plain values in file order."""
+    """Upper-case hex SHA-512 of the plain values in file order; comments are none of them."""
     digest = hashlib.sha512(hashlib.sha256(b"sops").digest() if only_encrypted else b"")
     for leaf, plain in leaves:
         if leaf.encrypted or not only_encrypted:

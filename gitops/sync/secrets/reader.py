@@ -1,159 +1,192 @@
 """Opening SOPS files. The MAC covers every value of the file as it lies in git; nothing is given out before."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gitops.kinds.core.config import SEALED_FIELDS, seal_values
-from gitops.kinds.errors import BadRequest, Invalid
+from gitops.kinds.errors import Invalid
 from gitops.kinds.keys import Origin
 from gitops.kinds.sensitive import Sensitive
-from gitops.kinds.yaml import Document, Json, load
-from gitops.sync.secrets.cipher import decrypt_value, is_encrypted_text, mac_of, path_aad
-from gitops.sync.secrets.keys import open_data_key, recipients_of
-from gitops.sync.secrets.leaves import SOPS, Leaf, Sealed, is_sealed, take_apart
-from gitops.sync.secrets.text import dump
+from gitops.kinds.yaml import Document, Json, load, position_of
+from gitops.sync.secrets.cipher import decrypt_value, mac_of, path_aad
+from gitops.sync.secrets.data_key import groups_of, open_data_key
+from gitops.sync.secrets.leaves import Leaf, Sealed, mac_values, take_apart
+from gitops.sync.secrets.places import BadField, Path, bad_leaf, shown
+from gitops.sync.secrets.rules import is_encrypted_text
 
 HOLDS: Final = (("v1", "Secret"), ("v1", "ConfigMap"))
 _TYPES: Final[dict[str, Callable[[str], Json]]] = {
     "str": str,
     "int": int,
-    "float": float,
+    "float": lambda text: float(text) if "." in text else int(text),
     "bool": lambda text: text.lower() == "true",
     "time": str,
     "bytes": str,
     "comment": str,
 }
 _PLACEHOLDER: Final = "AAAA"
-Path = tuple[str | int, ...]
+_GONE: Final = object()  # An item of a list that is a comment.
 
 
-def decrypt(text: str | bytes, identities: Sequence[Sensitive], at: Origin) -> list[Document]:
+class Opened(NamedTuple):
+    """A leaf with its plain bytes and SOPS' type."""
+
+    leaf: Leaf
+    plain: bytes
+    kind: str
+
+
+def decrypt(
+    text: str | bytes, identities: Sequence[Sensitive], at: Origin, *, allow_mac_only_encrypted: bool = False
+) -> list[Document]:
     """The objects of an encrypted file, without its `sops` block; the values that were encrypted are `Sensitive`.
 
-    Errors are `Invalid` and begin with `at`: no matching key (with the file's recipients), a changed value or MAC.
+    Errors are `Invalid` and begin with file and line: no matching key (with the recipients), a changed value or MAC.
     """
     documents = load(text, at.file)
     try:
-        return open_objects(documents, read_sealed(text, documents), identities)
-    except Invalid as error:
-        raise type(error)(f"{at}: {error}") from error
+        sealed = read_sealed(text, documents)
+        return open_objects(documents, sealed, identities, allow_mac_only_encrypted=allow_mac_only_encrypted)
+    except BadField as error:
+        line = position_of(text, documents[error.document].index, error.field) or at.line
+        raise Invalid(f"{at._replace(line=line)}: {error}") from error
 
 
 def read_sealed(text: str | bytes, documents: Sequence[Document]) -> Sealed:
-    """An encrypted file without its keys. In the master only the parser's child does this. Invalid: it is none."""
-    try:
-        return take_apart([document.value for document in documents], [d.value for d in load(text, "", SOPS)])
-    except ValueError as error:
-        raise Invalid(str(error)) from error
+    """An encrypted file without its keys. In the master only the parser's child does this. BadField: it is none."""
+    return take_apart([document.value for document in documents], mac_values(text))
 
 
 def open_objects(
-    documents: Sequence[Document], sealed: Sealed, identities: Sequence[Sensitive]
+    documents: Sequence[Document],
+    sealed: Sealed,
+    identities: Sequence[Sensitive],
+    *,
+    allow_mac_only_encrypted: bool = False,
 ) -> list[Document]:
     """As `decrypt`, for a file that was taken apart elsewhere. It may hold Secrets and ConfigMaps only."""
-    _check_form(documents, sealed)
-    plain = _plain_leaves(sealed, identities)
+    check_form(documents, sealed, allow_mac_only_encrypted=allow_mac_only_encrypted)
+    data_key = open_data_key(sealed.metadata, identities)
+    return objects_by(documents, sealed, data_key, allow_mac_only_encrypted=allow_mac_only_encrypted)
+
+
+def objects_by(
+    documents: Sequence[Document], sealed: Sealed, data_key: bytes, *, allow_mac_only_encrypted: bool
+) -> list[Document]:
+    """As `open_objects`, with the data key at hand."""
+    check_form(documents, sealed, allow_mac_only_encrypted=allow_mac_only_encrypted)
     values: dict[tuple[int, Path], Json] = {}
-    for leaf, content, kind in plain:
+    for leaf, content, kind in opened_by(sealed, data_key):
         if kind != "str":
-            raise Invalid(
-                f"{_shown(leaf.path)} decrypts to SOPS' type {kind}, wanted a text: quote it before encrypting"
-            )
+            what = f"decrypts to SOPS' type {kind}, wanted a text: quote it before encrypting"
+            raise bad_leaf(leaf.document, leaf.path, what)
         values[leaf.document, leaf.path] = Sensitive(content)
     return _sealed_documents(documents, values)
 
 
-def placeholders(documents: Sequence[Document], sealed: Sealed) -> list[Document]:
+def placeholders(
+    documents: Sequence[Document], sealed: Sealed, *, allow_mac_only_encrypted: bool = False
+) -> list[Document]:
     """As `open_objects` for whoever has no key: the form is checked, and every encrypted value is some base64 text."""
-    _check_form(documents, sealed)
-    recipients_of(sealed.metadata)
+    check_form(documents, sealed, allow_mac_only_encrypted=allow_mac_only_encrypted)
+    groups_of(sealed.metadata)
     for leaf in sealed.leaves:
         if leaf.encrypted and leaf.text and not is_encrypted_text(leaf.text):
-            raise Invalid(f"{_shown(leaf.path)} should be encrypted, but is not an ENC[AES256_GCM,…] text")
+            raise bad_leaf(
+                leaf.document, leaf.path, "should be encrypted, but is not an ENC[AES256_GCM,…] text"
+            )
     values = {(leaf.document, leaf.path): Sensitive(_PLACEHOLDER) for leaf in sealed.leaves if leaf.encrypted}
     return _sealed_documents(documents, values)
 
 
-def decrypt_file(text: str | bytes, identities: Sequence[Sensitive]) -> str:
-    """A whole file in the clear, as YAML, of whatever kind. Comments are not kept."""
-    documents = load(text)
-    if not is_sealed([document.value for document in documents]):
-        raise BadRequest("the file is not encrypted: it has no `sops` block")
-    plain = _plain_leaves(read_sealed(text, documents), identities)
-    values = {(leaf.document, leaf.path): _typed(leaf, content, kind) for leaf, content, kind in plain}
-    return dump(_with_values(documents, values))
+def opened_leaves(sealed: Sealed, identities: Sequence[Sensitive]) -> list[Opened]:
+    """Every encrypted leaf in the clear, comments too, once the MAC has been found right. BadField: why not."""
+    return opened_by(sealed, open_data_key(sealed.metadata, identities))
 
 
-def _plain_leaves(sealed: Sealed, identities: Sequence[Sensitive]) -> list[tuple[Leaf, bytes, str]]:
-    """Every encrypted leaf with its plain bytes and type, once the MAC has been found right."""
+def opened_by(sealed: Sealed, data_key: bytes) -> list[Opened]:
+    """As `opened_leaves`, with the data key at hand."""
+    return [one for one in all_opened(sealed, data_key) if one.leaf.encrypted]
+
+
+def all_opened(sealed: Sealed, data_key: bytes) -> list[Opened]:
+    """Clear leaves too."""
     metadata = sealed.metadata
     mac, modified = metadata.get("mac"), metadata.get("lastmodified")
     if not isinstance(mac, str) or not mac:
-        raise Invalid("sops.mac is missing: whether the file was changed cannot be told, so it is refused")
+        what = "sops.mac is missing: whether the file was changed cannot be told, so it is refused"
+        raise BadField(0, "sops", what)
     if not isinstance(modified, str):
-        raise Invalid("sops.lastmodified is missing")
-    data_key = open_data_key(metadata, identities)
-    opened = [(leaf, *_opened(leaf, data_key)) for leaf in sealed.leaves]
+        raise BadField(0, "sops", "sops.lastmodified is missing")
+    opened = [_opened(leaf, data_key) for leaf in sealed.leaves]
     try:
         stated, _ = decrypt_value(mac, data_key, modified.encode())
     except ValueError as error:
-        raise Invalid(f"sops.mac {error}") from error
+        raise BadField(0, "sops.mac", f"sops.mac {error}") from error
     only_encrypted = metadata.get("mac_only_encrypted") is True
-    found = mac_of(((leaf, content) for leaf, content, _ in opened), only_encrypted=only_encrypted)
-    if stated.decode(errors="replace") != found:
-        raise Invalid("the file was changed after it was encrypted: its MAC does not match")
-    return [(leaf, content, kind) for leaf, content, kind in opened if leaf.encrypted]
+    in_mac = ((one.leaf, one.plain) for one in opened if one.kind != "comment")
+    if stated.decode(errors="replace") != mac_of(in_mac, only_encrypted=only_encrypted):
+        raise BadField(0, "", "the file was changed after it was encrypted: its MAC does not match")
+    return opened
 
 
-def _opened(leaf: Leaf, data_key: bytes) -> tuple[bytes, str]:
+def aad_of(leaf: Leaf) -> bytes:
+    """A comment is bound to the mapping that it stands in."""
+    return path_aad(leaf.path[:-1] if leaf.kind == "comment" else leaf.path)
+
+
+def _opened(leaf: Leaf, data_key: bytes) -> Opened:
     if not leaf.encrypted or leaf.text == "":  # SOPS leaves empty texts as they are.
-        return leaf.text.encode(), "str"
+        return Opened(leaf, leaf.text.encode(), leaf.kind)
     try:
-        return decrypt_value(leaf.text, data_key, path_aad(leaf.path))
+        plain, kind = decrypt_value(leaf.text, data_key, aad_of(leaf))
     except ValueError as error:
-        raise Invalid(f"{_shown(leaf.path)} {error}") from error
+        if leaf.kind == "comment":  # As SOPS: it may never have been encrypted.
+            return Opened(leaf, leaf.text.encode(), "comment")
+        raise bad_leaf(leaf.document, leaf.path, str(error)) from error
+    if kind == "comment" and leaf.kind != "comment" and isinstance(leaf.path[-1], str):
+        raise bad_leaf(leaf.document, leaf.path, "is a comment where a value is wanted")
+    return Opened(leaf, plain, kind)
 
 
 def _sealed_documents(
     documents: Sequence[Document], values: Mapping[tuple[int, Path], Json]
 ) -> list[Document]:
-    filled = _with_values(documents, values)
+    filled = with_values([_without_block(document.value) for document in documents], values)
     return [
         Document(seal_values(value), document.line, document.index)
         for value, document in zip(filled, documents, strict=True)
     ]
 
 
-def _check_form(documents: Sequence[Document], sealed: Sealed) -> None:
-    """What can be told without a key."""
-    for document in documents:
-        _check_holds(document.value, sealed)
+def _without_block(value: Json) -> Json:
+    return {key: child for key, child in value.items() if key != "sops"}
+
+
+def check_form(documents: Sequence[Document], sealed: Sealed, *, allow_mac_only_encrypted: bool) -> None:
+    """What can be told without a key. BadField: it may not be read as objects."""
+    for position, document in enumerate(documents):
+        value = document.value
+        held = (value.get("apiVersion"), value.get("kind")) if isinstance(value, dict) else ("", "")
+        if held not in HOLDS:
+            what = f"an encrypted file may hold only Secrets and ConfigMaps, found {held[0]} {held[1]}"
+            raise BadField(position, "kind", what)
+        if sealed.metadata.get("mac_only_encrypted") and held[1] == "Secret" and not allow_mac_only_encrypted:
+            what = "sops.mac_only_encrypted is refused for Secrets: their name and namespace could be changed unseen"
+            raise BadField(position, "sops.mac_only_encrypted", what)
     for leaf in sealed.leaves:
         if leaf.encrypted and leaf.path[0] not in SEALED_FIELDS:
             wanted = "only data, stringData and binaryData may be (encrypted_regex ^(data|stringData)$)"
-            raise Invalid(f"{_shown(leaf.path)} is encrypted, {wanted}")
+            raise bad_leaf(leaf.document, leaf.path, f"is encrypted, {wanted}")
 
 
-def _check_holds(value: Json, sealed: Sealed) -> None:
-    held = (value.get("apiVersion"), value.get("kind")) if isinstance(value, dict) else ("", "")
-    if held not in HOLDS:
-        raise Invalid(f"an encrypted file may hold only Secrets and ConfigMaps, found {held[0]} {held[1]}")
-    if sealed.metadata.get("mac_only_encrypted") and held[1] == "Secret":
-        raise Invalid(
-            "sops.mac_only_encrypted is refused for Secrets: their name and namespace could be changed unseen"
-        )
-
-
-def _with_values(documents: Sequence[Document], values: Mapping[tuple[int, Path], Json]) -> list[Any]:
-    """The documents without their `sops` blocks, with `values` in their places."""
-    filled, remaining = [], dict(values)
-    for index, document in enumerate(documents):
-        value = {key: child for key, child in document.value.items() if key != "sops"}
-        filled.append(_filled(value, index, (), remaining))
-    for _, path in remaining:  # Those that found a place are gone.
-        raise Invalid(
-            f"{_shown(path)}: SOPS and kubectl read this key differently: quote it and encrypt again"
-        )
+def with_values(documents: Sequence[Json], values: Mapping[tuple[int, Path], Json]) -> list[Any]:
+    """Documents with `values` in their places. BadField: one has none."""
+    remaining = dict(values)
+    filled = [_filled(value, index, (), remaining) for index, value in enumerate(documents)]
+    for document, path in remaining:  # Those that found a place are gone.
+        what = "SOPS and kubectl read this key differently: quote it and encrypt again"
+        raise BadField(document, shown(path), f"{shown(path)}: {what}")
     return filled
 
 
@@ -161,18 +194,25 @@ def _filled(value: Json, document: int, path: Path, values: dict[tuple[int, Path
     if isinstance(value, dict):
         return {key: _filled(child, document, (*path, key), values) for key, child in value.items()}
     if isinstance(value, list):
-        return [_filled(child, document, (*path, index), values) for index, child in enumerate(value)]
+        items = (_filled(child, document, (*path, index), values) for index, child in enumerate(value))
+        return [item for item in items if item is not _GONE]
     return values.pop((document, path), value)
 
 
-def _typed(leaf: Leaf, content: bytes, kind: str) -> Json:
+def plain_values(opened: Sequence[Opened]) -> dict[tuple[int, Path], Json]:
+    """What `with_values` takes: each leaf as the type that it had. Bytes that are no text stay bytes."""
+    return {(one.leaf.document, one.leaf.path): _typed(one) for one in opened}
+
+
+def _typed(one: Opened) -> Json:
+    if one.kind == "comment" and isinstance(one.leaf.path[-1], int):
+        return _GONE
     try:
-        return _TYPES[kind](content.decode())
+        text = one.plain.decode()
+    except UnicodeDecodeError:
+        return one.plain
+    try:
+        return _TYPES[one.kind](text)
     except (KeyError, ValueError) as error:
-        raise Invalid(
-            f"{_shown(leaf.path)}: SOPS' type {kind!r} with such a value is not supported"
-        ) from error
-
-
-def _shown(path: Path) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+        what = f"has SOPS' type {one.kind!r} with a value that is none"
+        raise bad_leaf(one.leaf.document, one.leaf.path, what) from error

@@ -1,21 +1,23 @@
-"""Making SOPS files: the values of data and stringData are encrypted, all else stays readable, within the MAC."""
+"""Making SOPS files of manifests: the values of data and stringData are encrypted, all else stays readable, within the
+MAC. And SealedSecrets of them."""
 
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gitops.kinds.errors import BadRequest, Invalid
-from gitops.kinds.objects import timestamp
-from gitops.kinds.yaml import Document, Json, load, position_of
-from gitops.sync.secrets.cipher import IV_BYTES, encrypt_value, mac_of, path_aad
-from gitops.sync.secrets.keys import DATA_KEY_BYTES, seal_data_key
-from gitops.sync.secrets.leaves import SOPS, Leaf, is_sealed, take_apart
+from gitops.kinds.yaml import Document, load, position_of
+from gitops.sync.secrets import sealed_secrets
+from gitops.sync.secrets.formats import Format
+from gitops.sync.secrets.leaves import is_sealed
 from gitops.sync.secrets.reader import HOLDS
 from gitops.sync.secrets.text import dump
+from gitops.sync.secrets.wholes import encrypt_whole, fresh_sealing
 
-RULE: Final = "^(data|stringData)$"
-FORMAT_VERSION: Final = "3.10.2"  # The SOPS whose format this is; not authenticated.
+RULE: Final = {"encrypted_regex": "^(data|stringData)$"}
 ENCRYPTED_FIELDS: Final = ("data", "stringData")
 
 
@@ -24,41 +26,59 @@ def encrypt_file(
     recipients: Sequence[str],
     now: datetime,
     random_bytes: Callable[[int], bytes] = os.urandom,
+    *,
+    form: Format = Format.YAML,
 ) -> str:
-    """A file of Secrets and ConfigMaps for those who hold a key of any recipient. Comments are not kept.
+    """A file of Secrets and ConfigMaps for those who hold a key of any recipient; YAML keeps its comments.
 
     Invalid and BadRequest begin with the line: another kind, a value that is no text, a file that is encrypted already.
     """
     if not recipients:
         raise BadRequest("an age recipient is wanted (age1…)")
-    documents = load(text)
-    values = [document.value for document in documents]
-    if not values:
-        raise BadRequest("there is nothing in the file")
-    if is_sealed(values):
-        raise BadRequest("the file is encrypted already: it has a `sops` block")
+    documents = _manifests(text)
     for document in documents:
         _check(document, text)
+    content = text.encode() if isinstance(text, str) else text
+    sealing = fresh_sealing((tuple(recipients),), 1, RULE, now, random_bytes)
+    return encrypt_whole(content, form, sealing).decode()
 
-    rule = {"encrypted_regex": RULE}
-    readable = dump(
-        [{**value, "sops": rule} for value in values]
-    )  # As the next reader will see it: the MAC is over that.
-    mac_values = [document.value for document in load(readable, scalars=SOPS)]
-    leaves = take_apart([{"sops": rule}], mac_values).leaves
-    data_key, modified = random_bytes(DATA_KEY_BYTES), timestamp(now)
-    sealed = {
-        (leaf.document, leaf.path): _sealed(leaf, data_key, random_bytes) for leaf in leaves if leaf.encrypted
-    }
-    mac = mac_of(((leaf, leaf.text.encode()) for leaf in leaves), only_encrypted=False)
-    block = {
-        "age": seal_data_key(data_key, recipients),
-        "lastmodified": modified,
-        "mac": encrypt_value(mac.encode(), "str", data_key, random_bytes(IV_BYTES), modified.encode()),
-        **rule,
-        "version": FORMAT_VERSION,
-    }
-    return dump([{**_with(value, index, sealed), "sops": block} for index, value in enumerate(values)])
+
+def encrypt_any(
+    content: bytes, form: Format, recipients: Sequence[str], now: datetime,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> bytes:  # fmt: skip
+    """A dotenv or binary file, whole, as `sops encrypt` does."""
+    if not recipients:
+        raise BadRequest("an age recipient is wanted (age1…)")
+    rule = {} if form is Format.BINARY else {"unencrypted_suffix": "_unencrypted"}
+    return encrypt_whole(content, form, fresh_sealing((tuple(recipients),), 1, rule, now, random_bytes))
+
+
+def seal_file(
+    text: str | bytes, key: RSAPublicKey, scope: sealed_secrets.Scope,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> str:  # fmt: skip
+    """A file of Secrets as SealedSecrets. Invalid and BadRequest begin with the line."""
+    made: list[Any] = []
+    for document in _manifests(text):
+        value, line = document.value, document.line
+        held = (value.get("apiVersion"), value.get("kind")) if isinstance(value, dict) else ("", "")
+        if held != ("v1", "Secret"):
+            raise Invalid(f"line {line}: found {held[0]} {held[1]}, wanted a Secret")
+        try:
+            made.append(sealed_secrets.sealed(value, key, scope, random_bytes))
+        except BadRequest as error:
+            raise BadRequest(f"line {line}: {error}") from error
+    return dump(made)
+
+
+def _manifests(text: str | bytes) -> list[Document]:
+    documents = load(text)
+    if not documents:
+        raise BadRequest("there is nothing in the file")
+    if is_sealed([document.value for document in documents]):
+        raise BadRequest("the file is encrypted already: it has a `sops` block")
+    return documents
 
 
 def _check(document: Document, text: str | bytes) -> None:
@@ -75,20 +95,3 @@ def _check(document: Document, text: str | bytes) -> None:
             if not isinstance(leaf, str):
                 line = position_of(text, document.index, f"{field}.{key}") or document.line
                 raise Invalid(f"line {line}: {field}.{key} is no text: quote it")
-
-
-def _sealed(leaf: Leaf, data_key: bytes, random_bytes: Callable[[int], bytes]) -> str:
-    if leaf.text == "":
-        return ""
-    return encrypt_value(leaf.text.encode(), "str", data_key, random_bytes(IV_BYTES), path_aad(leaf.path))
-
-
-def _with(
-    value: Json, document: int, sealed: dict[tuple[int, tuple[str | int, ...]], str]
-) -> dict[str, Json]:
-    return {
-        field: {key: sealed[document, (field, key)] for key in child}
-        if field in ENCRYPTED_FIELDS and child
-        else child
-        for field, child in value.items()
-    }

@@ -1,15 +1,14 @@
 """Files into objects: what is stated, what is ignored, and what holds an app back, each with its line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
-from gitops.kinds.errors import Invalid
 from gitops.kinds.sensitive import Sensitive
 from gitops.kinds.yaml import Document
 from gitops.sync.compile import Compiled, File, compile_files
-from gitops.sync.render.parse import field_lines, parse
-from gitops.sync.secrets.leaves import Sealed
+from gitops.sync.render.parse import Parsed, field_lines, parse
+from gitops.sync.secrets.places import BadField
 
 DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment
@@ -37,8 +36,10 @@ def compiled(**texts: str) -> Compiled:
     return compile_files([File(path, parse(content)) for path, content in files.items()], no_key, lines)
 
 
-def no_key(documents: Sequence[Document], sealed: Sealed) -> list[Document]:
-    raise Invalid("there is no key")
+def no_key(parsed: Parsed) -> list[Document]:
+    if parsed.sealed is not None:
+        raise BadField(0, "", "there is no key")
+    return list(parsed.documents)
 
 
 def test_an_object_is_stated_as_it_stands_and_not_defaulted() -> None:
