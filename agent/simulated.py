@@ -60,8 +60,13 @@ class SimulatedVolumes:
                 files_of(pod, volume, lookup, around)
         self._made.add(uid(pod))
 
-    async def mounts(self, pod: Pod, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
+    async def mounts(
+        self, pod: Pod, container: Container, values: Mapping[str, str], *, attempt: int
+    ) -> tuple[Mount, ...]:
         return ()
+
+    async def message(self, uid: str, container: str, attempt: int) -> str | None:
+        return None
 
     async def remove(self, uid: str) -> None:
         self._made.discard(uid)

@@ -163,8 +163,13 @@ class NoVolumes:
     async def ensure(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None:
         self.made.add(pod["metadata"]["uid"])
 
-    async def mounts(self, pod: Pod, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
+    async def mounts(
+        self, pod: Pod, container: Container, values: Mapping[str, str], *, attempt: int
+    ) -> tuple[Mount, ...]:
         return ()
+
+    async def message(self, uid: str, container: str, attempt: int) -> str | None:
+        return None
 
     async def remove(self, uid: str) -> None:
         self.made.discard(uid)

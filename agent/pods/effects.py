@@ -66,7 +66,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         await means.sources.known(references(pod))
         world = World(means.sources, means.services(), means.around(address))
         values = environment(pod, container, world)
-        mounts = await means.volumes.mounts(pod, container, values)
+        mounts = await means.volumes.mounts(pod, container, values, attempt=action.attempt)
     pulled = await ensure_image(means, pod, container)
     if "runAsNonRoot" in {**pod["spec"].get("securityContext", {}), **container.get("securityContext", {})}:
         image = await means.runtime.image(container["image"])

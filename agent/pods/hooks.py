@@ -13,6 +13,7 @@ from gitops.kinds.errors import GitwardError
 
 EXEC_SECONDS_MAX: Final = 3600.0  # The caller bounds a preStop hook by the grace.
 HTTP_SECONDS: Final = 30.0
+USER_AGENT: Final = "kube-lifecycle/1.35"
 
 
 async def run_hook(
@@ -41,7 +42,8 @@ async def _get(action: HTTPGetAction, container: Container, address: str) -> str
         return f"no port named {action['port']!r}"
     path = action["path"] if action["path"].startswith("/") else "/" + action["path"]
     url = URL(f"{action['scheme'].lower()}://{action.get('host') or address}:{port}{path}", encoded=True)
-    headers = {one["name"]: one["value"] for one in action.get("httpHeaders", ())}
+    stated = {one["name"]: one["value"] for one in action.get("httpHeaders", ())}
+    headers = {"User-Agent": USER_AGENT, **stated}
     try:
         limit = aiohttp.ClientTimeout(total=HTTP_SECONDS)
         async with (

@@ -171,6 +171,8 @@ class _Plan:
             if changed or (again and self._is_due(may_start_at(newest))):
                 self._run(container, newest)
             return
+        if not self._observed.runs(newest):
+            return
         verdict = self._observed.verdicts.get(container["name"])
         if newest.sandbox_id != sandbox.id:
             self._do.append(_stop(self._desired, newest, "Pod sandbox changed"))

@@ -43,6 +43,8 @@ class PodObserved:
         volumes_ready: mounted and filled.
         trouble, verdicts: by container name.
         withdrawn: its address is out of the node's proxies, or never was in them.
+        starting: containers that an attempt is being made of right now, its postStart hook included.
+        messages: by container id, what those that ended have left as their last words.
         offline: the API did not take the last report; nothing waits for it then.
     """
 
@@ -53,6 +55,8 @@ class PodObserved:
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     withdrawn: bool = False
+    starting: frozenset[str] = frozenset()
+    messages: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
 
     @property
@@ -66,6 +70,10 @@ class PodObserved:
 
     def newest(self, container: str) -> ContainerState | None:
         return next(iter(self.history(container)), None)
+
+    def runs(self, state: ContainerState) -> bool:
+        """Whether it counts as running: Kubernetes says so only when its postStart hook is done."""
+        return state.phase is Phase.RUNNING and state.container not in self.starting
 
     @property
     def running(self) -> tuple[ContainerState, ...]:

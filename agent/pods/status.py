@@ -6,7 +6,7 @@ Source: kubernetes/pkg/kubelet (`getPhase`, `convertToAPIContainerStatuses`, `st
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.pods.backoff import back_off_seconds, may_start_at, restarts
 from agent.pods.conditions import conditions
@@ -34,6 +34,7 @@ KILLED_EXIT_CODE: Final = 137
 ERR_IMAGE_PULL_SECONDS: Final = (
     2  # How long a failed pull is shown as such, before it is shown as backing off.
 )
+POD_MESSAGES_MAX_BYTES: Final = 12 << 10  # Of all its containers together, in equal parts.
 OOM_REASON: Final = "OOMKilled"
 
 
@@ -102,7 +103,7 @@ def is_init_done(desired: Pod, observed: PodObserved, container: Container) -> b
         return False
     if is_sidecar(container):
         known = _known(pod_status(desired).get("initContainerStatuses"), container)
-        return newest.phase is Phase.RUNNING and _started(container, observed, newest, known)
+        return observed.runs(newest) and _started(container, observed, newest, known)
     return newest.phase is Phase.EXITED and newest.exit_code == 0
 
 
@@ -162,9 +163,12 @@ def _container(
     status["containerID"] = _id(newest)
     status["started"] = False
     earlier = [state for state in history[1:] if state.phase is Phase.EXITED]
+    words = _Words(desired, observed, known)
     if earlier:
-        status["lastState"] = {"terminated": _terminated(earlier[0])}
+        status["lastState"] = {"terminated": _terminated(earlier[0], words)}
     match newest.phase:
+        case Phase.RUNNING if not observed.runs(newest):
+            status["state"] = {"waiting": {"reason": first_wait}}
         case Phase.RUNNING:
             status["state"] = {"running": {"startedAt": timestamp(newest.started_at or now)}}
             status["started"] = _started(container, observed, newest, known)
@@ -173,7 +177,7 @@ def _container(
         case Phase.CREATED:
             status["state"] = {"waiting": _waiting(container, observed, first_wait, now)}
         case Phase.EXITED:
-            ended = _terminated(newest)
+            ended = _terminated(newest, words)
             status["state"] = {"terminated": ended}
             status["ready"] = _is_init(desired, container) and newest.exit_code == 0
             if wait := _wait_after(desired, observed, container, newest, now):
@@ -264,10 +268,28 @@ def _waiting(
     return {"reason": trouble.reason, "message": trouble.message}
 
 
-def _terminated(state: ContainerState) -> ContainerStateTerminated:
+class _Words(NamedTuple):
+    """Where the last words of a container's attempts are found."""
+
+    pod: Pod
+    observed: PodObserved
+    known: ContainerStatus | None
+
+    def of(self, state: ContainerState) -> str:
+        """What was reported once stays: the file is gone when the pod's volumes are."""
+        for stated in (self.known.get("state"), self.known.get("lastState")) if self.known else ():
+            ended = stated.get("terminated") if stated else None
+            if ended is not None and ended.get("containerID") == _id(state):
+                return ended.get("message", "")
+        words = [state.error, self.observed.messages.get(state.id, "")]
+        size = POD_MESSAGES_MAX_BYTES // len(every_container(self.pod))
+        return ": ".join(filter(None, words)).encode()[:size].decode(errors="ignore")
+
+
+def _terminated(state: ContainerState, words: _Words) -> ContainerStateTerminated:
     ended: ContainerStateTerminated = {"exitCode": state.exit_code, "reason": _why_ended(state)}
-    if state.error:
-        ended["message"] = state.error
+    if message := words.of(state):
+        ended["message"] = message
     if state.started_at:
         ended["startedAt"] = timestamp(state.started_at)
     if finished := state.finished_at or state.created_at:

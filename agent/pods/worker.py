@@ -13,6 +13,7 @@ from typing import Final
 from agent.pods import effects
 from agent.pods.machine import step
 from agent.pods.means import Means
+from agent.pods.messages import Messages
 from agent.pods.observed import (
     VOLUMES,
     Action,
@@ -64,6 +65,7 @@ class PodWorker:
         self._wake = asyncio.Event()
         self._reporter = Reporter(means.api, self.update)
         self._probing = Probing(means, self._wake.set)
+        self._messages = Messages(means)
 
     # What the node tells.
 
@@ -156,6 +158,8 @@ class PodWorker:
         if not self._adopted:
             self._adopted = True
             await self._adopt()
+        if self._pod is not None:
+            await self._messages.read(self._pod, self._states)
         return True
 
     async def _adopt(self) -> None:
@@ -180,6 +184,8 @@ class PodWorker:
             trouble=dict(self._trouble),
             verdicts=self._probing.verdicts(),
             withdrawn=self._withdrawn or on_host,
+            starting=frozenset(one.container for one, _ in self._busy.values() if isinstance(one, Run)),
+            messages=self._messages.known(),
             offline=self._reporter.offline,
         )
 
@@ -218,11 +224,9 @@ class PodWorker:
         place = _place(action)
         if place in self._busy:
             running, task = self._busy[place]
-            if not (isinstance(action, Stop) and isinstance(running, Stop)):
+            if not _overrides(action, running):
                 return False
-            if action.grace_seconds >= running.grace_seconds:
-                return False
-            task.cancel()  # A shorter grace wins.
+            task.cancel()
         if not again and monotonic() - self._ended.get(action, 0.0) < REPEAT_SECONDS:
             return False
         task = self._means.group.create_task(self._carry_out(action))
@@ -308,6 +312,15 @@ def _place(action: Action) -> object:
             return action.container_id
         case _:
             return type(action)
+
+
+def _overrides(action: Action, running: Action) -> bool:
+    """A shorter grace wins, and whoever is to stop does not wait for the end of its postStart hook."""
+    if not isinstance(action, Stop):
+        return False
+    return isinstance(running, Run) or (
+        isinstance(running, Stop) and action.grace_seconds < running.grace_seconds
+    )
 
 
 def _subject(action: Action) -> str:

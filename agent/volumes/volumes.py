@@ -1,8 +1,8 @@
 """`PodVolumes`: the volumes of all pods of a node, under one directory, ready to be bound into containers.
 
 `<root>/<pod uid>/files/` is one tmpfs for everything that we write (secrets among it: they never touch a disk),
-`…/empty/NAME` an emptyDir, a tmpfs of its own for `medium: Memory`, `…/sub/…` the bind of a subPath. Nothing is
-remembered: what is mounted is asked of the kernel.
+`…/empty/NAME` an emptyDir, a tmpfs of its own for `medium: Memory`, `…/sub/…` the bind of a subPath,
+`…/messages/CONTAINER/ATTEMPT` its last words. Nothing is remembered: what is mounted is asked of the kernel.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from agent.runtime.protocol import Mount
-from agent.volumes import atomic, beneath, mounts
+from agent.volumes import atomic, beneath, messages, mounts
 from agent.volumes.content import File, files_of, has_content
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
@@ -52,9 +52,17 @@ class PodVolumes:
                     content[volume["name"]] = files_of(pod, volume, lookup, around)
         await _in_thread(lambda: self._ensure(pod, content))
 
-    async def mounts(self, pod: Pod, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
-        """What to bind into a container. `values`: its environment, for subPathExpr."""
-        return await _in_thread(lambda: self._mounts(pod, container, values))
+    async def mounts(
+        self, pod: Pod, container: Container, values: Mapping[str, str], *, attempt: int
+    ) -> tuple[Mount, ...]:
+        """What to bind into this attempt of a container. `values`: its environment, for subPathExpr."""
+        return await _in_thread(
+            lambda: self._with_message_file(pod, container, attempt, self._mounts(pod, container, values))
+        )
+
+    async def message(self, uid: str, container: str, attempt: int) -> str | None:
+        """What this attempt has left in its termination message file; None: there is no file (any more)."""
+        return await _in_thread(lambda: messages.read(self._messages(uid, container), attempt))
 
     async def remove(self, uid: str) -> None:
         """Everything unmounted and removed; absent is fine."""
@@ -125,6 +133,19 @@ class PodVolumes:
             propagation = PROPAGATION.get(mount.get("mountPropagation", ""), "")
             found.append(Mount(str(source), mount["mountPath"], read_only, propagation))
         return tuple(found)
+
+    def _messages(self, uid: str, container: str) -> Path:
+        return self._of(uid) / "messages" / container
+
+    def _with_message_file(
+        self, pod: Pod, container: Container, attempt: int, found: tuple[Mount, ...]
+    ) -> tuple[Mount, ...]:
+        """A mount of the pod's own at that very path stays: what a volume holds is not ours to read."""
+        target = container["terminationMessagePath"]
+        if any(mount.target == target for mount in found):
+            return found
+        folder = self._messages(pod["metadata"].get("uid", ""), container["name"])
+        return (*found, Mount(str(messages.make(folder, attempt)), target))
 
     def _remove(self, home: Path) -> None:
         if not home.exists():

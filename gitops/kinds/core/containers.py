@@ -154,8 +154,8 @@ class Container(TypedDict):
     image: str
     imagePullPolicy: Literal["Always", "IfNotPresent", "Never"]
     resources: ResourceRequirements
-    terminationMessagePath: Literal["/dev/termination-log"]
-    terminationMessagePolicy: Literal["File"]
+    terminationMessagePath: str
+    terminationMessagePolicy: Literal["File", "FallbackToLogsOnError"]
     command: NotRequired[list[str]]
     args: NotRequired[list[str]]
     workingDir: NotRequired[str]

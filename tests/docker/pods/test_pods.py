@@ -2,49 +2,15 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import pytest
 from docker.api.client import APIClient
 
-from gitops.kinds.core.pod import Container, ContainerStatus, Pod, is_ready, pod_phase, pod_status
-from tests.agent_world import Node, a_pod
+from gitops.kinds.core.pod import Container, is_ready, pod_phase, pod_status
+from tests.agent_world import a_pod
 from tests.docker.engine import IMAGE
 from tests.docker.pods.conftest import Host
-
-Play = Callable[[Callable[[Host], Awaitable[None]]], None]
-
-
-def container(name: str, script: str, **fields: Any) -> Mapping[str, Any]:
-    return {"name": name, "image": IMAGE, "command": ["sh", "-c", f"trap 'exit 0' TERM; {script}"], **fields}
-
-
-FOREVER = "while :; do sleep 0.1; done"
-
-
-def status_of(pod: Pod, name: str = "app") -> ContainerStatus:
-    every = [*pod_status(pod).get("initContainerStatuses", []), *pod_status(pod).get("containerStatuses", [])]
-    return next(one for one in every if one["name"] == name)
-
-
-def restarts(pod: Pod, name: str = "app") -> int:
-    return status_of(pod, name)["restartCount"] if "containerStatuses" in pod_status(pod) else -1
-
-
-async def inside(node: Node, uid: str, script: str, name: str = "app") -> str:
-    """What a shell in the running container prints."""
-    states = await node.means.runtime.states(uid)
-    newest = max((s for s in states if s.container == name), key=lambda s: s.attempt)
-    result = await node.means.runtime.exec(newest.id, ("sh", "-c", script), timeout_seconds=10)
-    return result.output.decode().strip()
-
-
-async def logs(node: Node, uid: str, name: str = "app") -> str:
-    states = await node.means.runtime.states(uid)
-    newest = max((s for s in states if s.container == name), key=lambda s: s.attempt)
-    chunks = node.means.runtime.logs(newest.id, follow=False, tail_lines=None, since=None, timestamps=False)
-    return b"".join([chunk async for chunk in chunks]).decode()
+from tests.docker.pods.inside import FOREVER, Play, container, inside, logs, restarts, status_of
 
 
 def test_containers_share_one_localhost_and_a_volume(play: Play) -> None:

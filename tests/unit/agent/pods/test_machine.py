@@ -203,6 +203,11 @@ def test_step(case: Case) -> None:
     assert step(case.pod, case.observed, NOW).do == case.do
 
 
+def test_no_probe_runs_before_the_post_start_hook_is_done() -> None:
+    assert step(ONE, with_states(a_state(), starting=frozenset({"app"})), NOW).probe == ()
+    assert step(ONE, with_states(a_state()), NOW).probe == ("app",)
+
+
 def test_a_pod_that_waits_says_when_to_look_again() -> None:
     ended = a_state(phase=Phase.EXITED, attempt=1, back_off=10, ended_seconds_ago=4)
 

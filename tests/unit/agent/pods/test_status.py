@@ -12,6 +12,7 @@ from tests.unit.agent.pods.states import (
     APP,
     INIT,
     INITS,
+    NEVER,
     NOW,
     ONE,
     a_state,
@@ -114,6 +115,36 @@ def test_how_a_container_ended_is_told() -> None:
     assert state_of(never, with_states(unstarted))["state"]["terminated"]["reason"] == "StartError"
     assert state_of(never, with_states(unstarted))["state"]["terminated"]["message"] == "no such file"
     assert state_of(ONE, with_states(killed))["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+
+
+def test_a_container_does_not_run_until_its_post_start_hook_is_done() -> None:
+    hooked = with_states(a_state(), starting=frozenset({"app"}))
+
+    assert state_of(ONE, hooked)["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    assert (state_of(ONE, hooked)["ready"], state_of(ONE, hooked)["started"]) == (False, False)
+    assert report(ONE, hooked, NOW)["phase"] == "Pending"
+    assert "running" in state_of(ONE, with_states(a_state()))["state"]
+
+
+def test_the_last_words_of_a_container_stay_though_their_file_is_gone() -> None:
+    ended = a_state(phase=Phase.EXITED, exit_code=1)
+
+    first = report(NEVER, with_states(ended, messages={"app-0": "no money"}), NOW)
+    assert first["containerStatuses"][0]["state"]["terminated"]["message"] == "no money"
+
+    again = report({**NEVER, "status": first}, with_states(ended, messages={"app-0": ""}), NOW)
+    assert again == first
+
+
+def test_the_words_of_all_containers_of_a_pod_share_twelve_kibibytes() -> None:
+    six = [{"name": f"c{number}", "image": "shop:1"} for number in range(6)]
+    ended = [a_state(one["name"], Phase.EXITED) for one in six]
+    pod = a_pod(containers=six, restartPolicy="Never")
+
+    status = report(pod, with_states(*ended, messages={one.id: "ä" * 2_000 for one in ended}), NOW)
+
+    lengths = [len(one["state"]["terminated"]["message"]) for one in status["containerStatuses"]]
+    assert lengths == [1_024] * 6
 
 
 def test_a_terminal_phase_is_final() -> None:
