@@ -31,15 +31,19 @@ from gitops.clock import RandomMint, SystemClock
 from gitops.controllers.apply import APPLY
 from gitops.controllers.bootstrap import bootstrap
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
+from gitops.controllers.endpoints import ENDPOINTS_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from gitops.controllers.endpointslice_mirroring import MIRRORING_CONTROLLER
 from gitops.controllers.event_ttl import EVENT_TTL
 from gitops.controllers.garbage import GARBAGE_COLLECTOR
 from gitops.controllers.ingress import INGRESS_CONTROLLER
 from gitops.controllers.namespace import NAMESPACE_CONTROLLER
 from gitops.controllers.node_cidr import node_cidr
 from gitops.controllers.node_lifecycle import node_lifecycle
+from gitops.controllers.pod_gc import pod_gc
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.controllers.sources import SOURCES
+from gitops.controllers.taint_eviction import taint_eviction
 from gitops.kinds import registry
 from gitops.kinds.errors import Invalid, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceSpec
@@ -165,12 +169,16 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
         REPLICASET_CONTROLLER,
         SCHEDULER,
         ENDPOINT_SLICE_CONTROLLER,
+        ENDPOINTS_CONTROLLER,
+        MIRRORING_CONTROLLER,
         INGRESS_CONTROLLER,
         NAMESPACE_CONTROLLER,
         GARBAGE_COLLECTOR,
         EVENT_TTL,
         node_cidr(settings.pod_cidr),
         node_lifecycle(clock.now()),
+        taint_eviction(clock.now()),
+        pod_gc(clock.now()),
     )
 
 
@@ -182,7 +190,7 @@ async def _create_missing(
     objects = bootstrap(settings.service_cidr, IPv4Address("127.0.0.1"), settings.listen[1])
     if not isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
         # Nobody in a pod reaches a loopback address of the host: the service has no endpoint then.
-        objects = objects[:-1]
+        objects = objects[:-2]
     else:
         objects = bootstrap(settings.service_cidr, address, settings.listen[1])
     view = store.view()

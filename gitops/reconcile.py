@@ -120,6 +120,8 @@ class Writes:
 
 
 NOTHING: Final = Writes()
+# How a message begins that stands for many: all of one reason about one object are one Event that counts.
+COMBINED: Final = "(combined from similar events): "
 
 
 class Trigger(NamedTuple):

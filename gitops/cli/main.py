@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gitops.cli import settings
+from gitops.cli import bench_commands, settings
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.printable import shown_text
@@ -27,11 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 secret = typer.Typer(help="Make keys, encrypt and decrypt secrets for a repository.", no_args_is_help=True)
-bench = typer.Typer(
-    help="Benchmarks; each prints a ratio against a named peer or floor.", no_args_is_help=True
-)
 app.add_typer(secret, name="secret")
-app.add_typer(bench, name="bench")
+app.add_typer(bench_commands.bench, name="bench")
 
 
 def _env(name: str) -> str:
@@ -350,29 +347,6 @@ def rotate(
     from gitops.cli.secret import run_rotate
 
     run_rotate(file, tuple(age or ()), settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
-
-
-@bench.command("deploy")
-def bench_deploy(
-    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods one commit brings.")] = 30,
-    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
-) -> None:
-    """From a webhook to N Ready pods, against the same containers by the raw Docker API in the same run."""
-    from gitops.cli.bench.deploy import run_bench
-
-    run_bench(pods=pods, runs=runs)
-
-
-@bench.command("scale")
-def bench_scale(
-    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods one scale-up brings.")] = 10_000,
-    nodes: Annotated[int, typer.Option(envvar=_env("NODES"), help="Simulated nodes.")] = 100,
-    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
-) -> None:
-    """From a Deployment to N Ready pods on simulated nodes, against as many rows in bare SQLite in the same run."""
-    from gitops.cli.bench.scale import run_bench
-
-    run_bench(pods=pods, nodes=nodes, runs=runs)
 
 
 def main() -> None:

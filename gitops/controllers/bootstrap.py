@@ -6,6 +6,7 @@ A plain list: the composition root creates what is missing when it starts. Sourc
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
+from gitops.kinds.core.endpoints import Endpoints
 from gitops.kinds.core.namespace import Namespace
 from gitops.kinds.core.service import Service
 from gitops.kinds.discovery import EndpointSlice
@@ -18,8 +19,16 @@ API_LABELS: Final = {"component": "apiserver", "provider": "kubernetes"}
 
 
 def bootstrap(service_cidr: IPv4Network, api_address: IPv4Address, api_port: int) -> tuple[KubeObject, ...]:
-    """In the order in which they can be created; `api_address` and `api_port` are where pods reach the API."""
-    return (*map(_namespace, NAMESPACES), _service(service_cidr), _endpoint(api_address, api_port))
+    """In the order in which they can be created; `api_address` and `api_port` are where pods reach the API.
+
+    The last two, slice and Endpoints, are for an address that pods can reach.
+    """
+    return (
+        *map(_namespace, NAMESPACES),
+        _service(service_cidr),
+        _endpoint(api_address, api_port),
+        _endpoints(api_address, api_port),
+    )
 
 
 def _namespace(name: str) -> Namespace:
@@ -53,4 +62,22 @@ def _endpoint(address: IPv4Address, port: int) -> EndpointSlice:
         "addressType": "IPv4",
         "endpoints": [{"addresses": [str(address)], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+
+
+def _endpoints(address: IPv4Address, port: int) -> Endpoints:
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            "name": API_SERVICE,
+            "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},  # The slice is made here, too.
+        },
+        "subsets": [
+            {
+                "addresses": [{"ip": str(address)}],
+                "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+            }
+        ],
     }

@@ -35,7 +35,7 @@ ZONE: Final = "topology.kubernetes.io/zone"
 GENERATED_NAME_MAX: Final = 247
 
 
-class _Port(NamedTuple):
+class PodPort(NamedTuple):
     """A port of a Service as one pod serves it; `name` is '' for a single one."""
 
     name: str
@@ -44,7 +44,7 @@ class _Port(NamedTuple):
     app_protocol: str
 
 
-_Ports = tuple[_Port, ...]
+_Ports = tuple[PodPort, ...]
 
 
 def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
@@ -59,14 +59,19 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
         pod's change touches one slice. Pods that stop stay listed, `terminating`, until they are gone.
     """
     service = view.get(SERVICE, key)
-    selector = service["spec"].get("selector") if service else None
-    if service is None or is_going(service) or not selector or service["spec"]["type"] == "ExternalName":
+    if service is None or is_going(service) or not selects_pods(service):
         return NOTHING
+    selector = service["spec"].get("selector") or {}
     wanted: dict[_Ports, dict[str, Endpoint]] = {}
     for pod in view.select(POD, key.namespace, {"matchLabels": selector}):
         if pod_status(pod).get("podIP") and not is_terminal(pod):
-            wanted.setdefault(_ports(service, pod), {})[uid(pod)] = _endpoint(view, service, pod)
+            wanted.setdefault(ports_of_pod(service, pod), {})[uid(pod)] = _endpoint(view, service, pod)
     return _bring(view, service, wanted)
+
+
+def selects_pods(service: Service) -> bool:
+    """It has a selector and is not just a name for something elsewhere."""
+    return bool(service["spec"].get("selector")) and service["spec"]["type"] != "ExternalName"
 
 
 def _bring(view: Reader, service: Service, wanted: Mapping[_Ports, Mapping[str, Endpoint]]) -> Writes:
@@ -129,7 +134,7 @@ def _endpoint(view: Reader, service: Service, pod: Pod) -> Endpoint:
     return endpoint
 
 
-def _ports(service: Service, pod: Pod) -> _Ports:
+def ports_of_pod(service: Service, pod: Pod) -> _Ports:
     """The Service's ports as this pod serves them; one whose name the pod does not know is left out."""
     found = [(port, _target(port, pod)) for port in service["spec"].get("ports") or ()]
     return tuple(sorted(_port(port, number) for port, number in found if number is not None))
@@ -157,15 +162,15 @@ def _target(port: ServicePort, pod: Pod) -> int | None:
     return None
 
 
-def _port(port: ServicePort, number: int) -> _Port:
-    return _Port(port.get("name", ""), number, port["protocol"], port.get("appProtocol", ""))
+def _port(port: ServicePort, number: int) -> PodPort:
+    return PodPort(port.get("name", ""), number, port["protocol"], port.get("appProtocol", ""))
 
 
 def _ports_of(one: EndpointSlice) -> _Ports:
     """The inverse of `_written`."""
     return tuple(
         sorted(
-            _Port(
+            PodPort(
                 port.get("name", ""),
                 port.get("port", 0),
                 port.get("protocol", "TCP"),

@@ -2,7 +2,7 @@
 
 Source: kubernetes/pkg/controller/nodelifecycle, 1.35. Two clocks are never compared: a lease's age counts from when the
 store recorded its last renewal, and no lease is judged before this leader has itself watched for a whole period. Pods
-of an unreachable node are not evicted yet.
+of a silent node are not Ready, so that nobody sends them anything; `taint_eviction.py` takes them away.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Final, cast
 from gitops.controllers.conditions import with_condition
 from gitops.kinds.coordination import LEASE
 from gitops.kinds.core.node import NODE, Node, Taint, node_condition
+from gitops.kinds.core.pod import POD, Pod, is_ready, pod_status
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import Condition, KubeObject, is_going, key_of, timestamp
 from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
@@ -42,14 +43,16 @@ def node_lifecycle(watching_since: datetime) -> Controller:
         left = GRACE_SECONDS - (now - max(heard, watching_since)) / timedelta(seconds=1)
         judged = node if left > 0 else _silent(node, now)
         target = _tainted(judged, now)
-        events: tuple[EventNote, ...] = ()
+        events: list[EventNote] = []
         if judged is not node:
-            events = (
-                EventNote(node, "Normal", "NodeNotReady", f"Node {key.name} status is now: NodeNotReady"),
-            )
+            text = f"Node {key.name} status is now: NodeNotReady"
+            events.append(EventNote(node, "Normal", "NodeNotReady", text))
+        pods = [pod for pod in view.on_node(POD, key.name) if is_ready(pod)] if left <= 0 else []
+        events += [EventNote(pod, "Warning", "NodeNotReady", "Node is not ready") for pod in pods]
         return Writes(
+            update=tuple(_not_ready(pod, now) for pod in pods),
             status=None if target is node else target,
-            events=events,
+            events=tuple(events),
             after_seconds=left if left > 0 else None,
         )
 
@@ -74,6 +77,15 @@ def _silent(node: Node, now: datetime) -> Node:
         conditions, "Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.", now
     )
     return cast(Node, {**node, "status": {**(node.get("status") or {}), "conditions": told}})
+
+
+def _not_ready(pod: Pod, now: datetime) -> Pod:
+    """Only its condition Ready changes: what its node said of it last is all that is known."""
+    changed = [
+        {**one, "status": "False", "lastTransitionTime": timestamp(now)} if one["type"] == "Ready" else one
+        for one in pod_status(pod).get("conditions") or ()
+    ]
+    return cast(Pod, {**pod, "status": {**pod_status(pod), "conditions": changed}})
 
 
 def _tainted(node: Node, now: datetime) -> Node:

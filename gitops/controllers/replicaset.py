@@ -5,7 +5,7 @@ Source: kubernetes/pkg/controller/replicaset; `ActivePodsWithRanks` says who goe
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
@@ -30,13 +30,16 @@ from gitops.kinds.objects import (
     uid,
 )
 from gitops.kinds.selectors import matches
-from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
+from gitops.reconcile import COMBINED, NOTHING, Controller, EventNote, Reader, Trigger, Writes
 
 BURST_PODS_MAX: Final = 500  # Per round, as kube-controller-manager: one typo must not flood the store.
 FAILED_AGAIN_SECONDS: Final = (
     30.0  # What admission refused, it may allow after a change that nobody tells us of.
 )
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+TOLD_MAX: Final = (
+    10  # Events of a round about single pods: beyond it client-go's correlator combines them, too.
+)
 GENERATED_NAME_MAX: Final = 247  # Room for five characters and a dash within Kubernetes' 253.
 _PHASE_RANK: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
 
@@ -83,6 +86,7 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
         update=tuple(pod for pod in claimed.updates if key_of(pod) not in leaving),
         delete=tuple(key_of(pod) for pod in surplus),
         status=_with_status(owner, _status(view, owner, pods, claimed.owned, now)),
+        events=(*_created(owner, missing), *_deleted(owner, surplus)),
         after_seconds=wait,
     )
 
@@ -101,6 +105,24 @@ def is_available(view: Reader, pod: Pod, min_ready_seconds: int, now: datetime) 
 
 def _new_pods(owner: ReplicaSet, missing: int) -> tuple[Pod, ...]:
     return tuple(new_pod(owner) for _ in range(min(missing, BURST_PODS_MAX)))
+
+
+def _created(owner: ReplicaSet, missing: int) -> Iterator[EventNote]:
+    """One for each new pod, up to a bound: then one for all the others."""
+    created = min(missing, BURST_PODS_MAX)
+    for index in range(min(created, TOLD_MAX)):
+        yield EventNote(owner, "Normal", "SuccessfulCreate", "Created pod: {name}", created=index)
+    if created > TOLD_MAX:
+        text = f"{COMBINED}Created pod: {{name}}"
+        yield EventNote(owner, "Normal", "SuccessfulCreate", text, created=created - 1)
+
+
+def _deleted(owner: ReplicaSet, surplus: Sequence[Pod]) -> Iterator[EventNote]:
+    for index, pod in enumerate(surplus[: TOLD_MAX + 1]):
+        text = f"Deleted pod: {pod['metadata'].get('name')}"
+        yield EventNote(
+            owner, "Normal", "SuccessfulDelete", text if index < TOLD_MAX else f"{COMBINED}{text}"
+        )
 
 
 def new_pod(owner: ReplicaSet) -> Pod:
@@ -214,7 +236,11 @@ def _by_counts(view: Reader, owner: ReplicaSet) -> Writes | None:
     template = (spec["template"]["metadata"].get("labels") or {}).items()
     full = sum(number for (labels, active), number in family.labels.items() if active and template <= labels)
     counts = _Counts(family.active, full, family.ready, family.ready, family.stopping)
-    return Writes(create=_new_pods(owner, missing), status=_with_status(owner, _told(owner, counts)))
+    return Writes(
+        create=_new_pods(owner, missing),
+        status=_with_status(owner, _told(owner, counts)),
+        events=tuple(_created(owner, missing)),
+    )
 
 
 def _status(

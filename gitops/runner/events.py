@@ -12,7 +12,7 @@ from gitops.kinds.core.event import EVENT, Event, ObjectReference
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, is_going, timestamp, uid
-from gitops.reconcile import EventNote, Reader
+from gitops.reconcile import COMBINED, EventNote, Reader
 
 CLUSTER_EVENTS_NAMESPACE: Final = (
     "default"  # Where Kubernetes keeps events about objects without a namespace.
@@ -30,7 +30,12 @@ def event_for(view: Reader, note: EventNote, component: str, now: datetime) -> E
     name = f"{meta.get('name', '')}.{_digest(note, component)}"
     earlier = view.get(EVENT, EVENT.key(namespace, name))
     if earlier is not None:
-        counted = {**earlier, "count": (earlier.get("count") or 1) + 1, "lastTimestamp": timestamp(now)}
+        counted = {
+            **earlier,
+            "count": (earlier.get("count") or 1) + 1,
+            "lastTimestamp": timestamp(now),
+            "message": note.message,
+        }
         return cast(Event, counted)
     return {
         "apiVersion": "v1",
@@ -56,7 +61,8 @@ def event_key(event: Event) -> Key:
 
 
 def _digest(note: EventNote, component: str) -> str:
-    parts = (uid(note.about), note.about["kind"], note.type, note.reason, note.message, component)
+    message = COMBINED if note.message.startswith(COMBINED) else note.message
+    parts = (uid(note.about), note.about["kind"], note.type, note.reason, message, component)
     return blake2b("\0".join(parts).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 

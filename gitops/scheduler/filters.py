@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gitops.kinds.core.node import Taint
-from gitops.kinds.core.pod import Toleration
+from gitops.kinds.core.tolerations import tolerates
 from gitops.kinds.selectors import Requirement
 from gitops.scheduler.nodes import PODS, UNSCHEDULABLE
 from gitops.scheduler.state import Placed, Refusal, Row
@@ -88,21 +88,6 @@ def term_matches(term: Json, row: Row) -> bool:
 
 def _holds(one: Json, labels: Labels) -> bool:
     return Requirement(one["key"], one["operator"], tuple(one.get("values") or ())).matches(labels)
-
-
-def tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
-    return any(tolerates_one(one, taint) for one in tolerations)
-
-
-def tolerates_one(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.get("effect") and toleration.get("effect") != taint["effect"]:
-        return False
-    exists = toleration.get("operator") == "Exists"
-    if not toleration.get("key"):
-        return exists
-    if toleration.get("key") != taint["key"]:
-        return False
-    return exists or (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def _clashes(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from gitops.scheduler.filters import term_matches, tolerates
+from gitops.kinds.core.tolerations import tolerates
+from gitops.scheduler.filters import term_matches
 from gitops.scheduler.neighbours import domains_of
 from gitops.scheduler.nodes import CPU, MEMORY
 from gitops.scheduler.state import Row, State

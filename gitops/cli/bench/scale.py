@@ -28,13 +28,17 @@ import orjson
 from gitops.admission import admit_create, admit_update
 from gitops.clock import RandomMint, SystemClock
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
+from gitops.controllers.endpoints import ENDPOINTS_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from gitops.controllers.endpointslice_mirroring import MIRRORING_CONTROLLER
 from gitops.controllers.event_ttl import EVENT_TTL
 from gitops.controllers.garbage import GARBAGE_COLLECTOR
 from gitops.controllers.namespace import NAMESPACE_CONTROLLER
 from gitops.controllers.node_cidr import node_cidr
 from gitops.controllers.node_lifecycle import node_lifecycle
+from gitops.controllers.pod_gc import pod_gc
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
+from gitops.controllers.taint_eviction import taint_eviction
 from gitops.kinds import registry
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.pod import POD, Pod
@@ -155,8 +159,9 @@ async def _cluster(folder: Path, nodes: int) -> AsyncIterator[tuple[SqliteStore,
             await _create(store, _node(f"simulated-{number + 1}"))
         controllers = (
             *(DEPLOYMENT_CONTROLLER, REPLICASET_CONTROLLER, SCHEDULER, ENDPOINT_SLICE_CONTROLLER),
-            *(NAMESPACE_CONTROLLER, GARBAGE_COLLECTOR, EVENT_TTL),
+            *(ENDPOINTS_CONTROLLER, MIRRORING_CONTROLLER, NAMESPACE_CONTROLLER, GARBAGE_COLLECTOR, EVENT_TTL),
             *(node_cidr(POD_CIDR), node_lifecycle(clock.now())),
+            *(taint_eviction(clock.now()), pod_gc(clock.now())),
         )
         runner = Runner(store, controllers, clock, mint)
         tasks = [asyncio.create_task(runner.run())]

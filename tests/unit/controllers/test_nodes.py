@@ -200,4 +200,5 @@ def test_what_exists_from_the_start_is_admitted() -> None:
     assert [str(one["metadata"].get("name")) for one in world.view.list_namespace("default")] == [
         "kubernetes",
         "kubernetes",
+        "kubernetes",
     ]

@@ -1,7 +1,7 @@
 """ReplicaSet: the number of its pods, who goes first, who is adopted and released, and what it tells."""
 
 from datetime import timedelta
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER, reconcile
 from gitops.kinds.apps import REPLICA_SET, ReplicaSet
-from gitops.kinds.core.pod import Pod, PodPhase
+from gitops.kinds.core.pod import POD, Pod, PodPhase
 from gitops.kinds.objects import controller_of, key_of, with_meta
-from tests.unit.controllers.world import NOW, World, a_pod, a_replica_set
+from tests.unit.controllers.world import NOW, World, a_node, a_pod, a_replica_set, with_spec
 
 OWNER = a_replica_set()
 
@@ -201,3 +201,76 @@ def test_left_alone_a_replicaset_settles_at_its_size(
 
     assert not reconcile(world.view, key_of(owner), NOW + timedelta(seconds=1))
     assert len(world.pods()) == replicas
+
+
+def test_created_and_deleted_pods_are_told_by_name() -> None:
+    world = World(a_node(), a_replica_set(2))
+    runner = world.runner(REPLICASET_CONTROLLER)
+    world.settle(runner)
+
+    names = world.names(POD)
+    assert sorted(world.events()) == [f"SuccessfulCreate: Created pod: {name}" for name in names]
+
+    world.put(with_spec(world.read(REPLICA_SET, "web"), replicas=1))
+    world.settle(runner)
+
+    (left,) = [str(pod["metadata"].get("name")) for pod in world.pods()]
+    (gone,) = set(names) - {left}
+    assert f"SuccessfulDelete: Deleted pod: {gone}" in world.events()
+
+
+def test_many_pods_are_told_of_by_ten_events_and_one_for_the_others() -> None:
+    world = World(a_node(), a_replica_set(40))
+
+    world.settle(world.runner(REPLICASET_CONTROLLER))
+
+    combined = [text for text in world.events() if "combined" in text]
+    assert len(world.events()) == 11
+    assert len(combined) == 1
+    assert combined[0].startswith("SuccessfulCreate: (combined from similar events): Created pod: web-")
+
+
+@given(
+    pods=st.lists(
+        st.tuples(
+            st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]),
+            *[st.booleans()] * 3,
+            st.sampled_from(["owned", "orphan", "stranger", "unlabelled"]),
+        ),
+        max_size=8,
+    ),
+    replicas=st.integers(0, 6),
+)
+def test_counting_gives_what_listing_gives(
+    pods: list[tuple[str, bool, bool, bool, str]], replicas: int
+) -> None:
+    """`minReadySeconds` of 1 takes the road that lists; all pods have been ready for longer."""
+    answers = []
+    for min_ready in (0, 1):
+        owner = a_replica_set(replicas, minReadySeconds=min_ready)
+        world = World(owner)
+        world.put(*(_random_pod(number, owner, *one) for number, one in enumerate(pods)))
+        world.clock.seconds = 60
+        found = reconcile(world.view, REPLICA_SET.key("shop", "web"), world.clock.now())
+        status = cast(Any, found.status)["status"] if found.status else None
+        answers.append((len(found.create), found.update, found.delete, status, len(found.events)))
+
+    assert answers[0] == answers[1]
+
+
+def _random_pod(
+    number: int, owner: ReplicaSet, phase: str, ready: bool, going: bool, bound: bool, kind: str
+) -> Pod:
+    labels = {"app": "other"} if kind == "unlabelled" else {"app": "web"}
+    keeper: ReplicaSet | None = owner if kind in ("owned", "unlabelled") else None
+    if kind == "stranger":
+        keeper = a_replica_set(name="another")
+    return a_pod(
+        f"p{number}",
+        phase=phase,
+        ready=ready,
+        going=going,
+        owner=keeper,
+        labels=labels,
+        node="node-a" if bound else "",
+    )

@@ -1,0 +1,38 @@
+"""`gitward bench …`: the commands and their flags; what they run is in `bench/`, imported when it is."""
+
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(
+    help="Benchmarks; each prints a ratio against a named peer or floor.", no_args_is_help=True
+)
+
+
+def _env(name: str) -> str:
+    return f"GITWARD_{name}"
+
+
+@bench.command("deploy")
+def bench_deploy(
+    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods one commit brings.")] = 30,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """From a webhook to N Ready pods, against the same containers by the raw Docker API in the same run."""
+    from gitops.cli.bench.deploy import run_bench
+
+    run_bench(pods=pods, runs=runs)
+
+
+@bench.command("scale")
+def bench_scale(
+    pods: Annotated[
+        int, typer.Option(envvar=_env("PODS"), help="How many pods one scale-up brings.")
+    ] = 10_000,
+    nodes: Annotated[int, typer.Option(envvar=_env("NODES"), help="Simulated nodes.")] = 100,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """From a Deployment to N Ready pods on simulated nodes, against as many rows in bare SQLite in the same run."""
+    from gitops.cli.bench.scale import run_bench
+
+    run_bench(pods=pods, nodes=nodes, runs=runs)
