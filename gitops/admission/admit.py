@@ -91,7 +91,7 @@ def admit_update(
     if manager is not None:
         new = own_update(old, new, manager, now, schema.root(kind), subresource)
     problems = list(metadata.check_update(old["metadata"], new["metadata"]))
-    if subresource is None:
+    if subresource != "status":
         new = cast(T, built_in.updated(view, kind, old, kind.defaults(new), settings))
         problems += [
             *check_metadata(kind, new),

@@ -55,6 +55,7 @@ def _source(source: GitSource) -> dict[str, Any]:
         "unapplied": status.get("unapplied", []),
         "waiting": status.get("waiting", []),
         "held": status.get("held", []),
+        "kept": status.get("kept", []),
         "ignoredFiles": status.get("ignoredFiles", 0),
         "lastLook": status.get("lastLook", ""),
     }
@@ -108,5 +109,6 @@ def _told(sources: list[dict[str, Any]]) -> str:
         lines += [f"error: {shown(line)}" for line in [*entry["problems"], *entry["unapplied"]]]
         lines += [f"waiting: {shown(line)}" for line in entry["waiting"]]
         lines += [f"held: {shown(line)}" for line in entry["held"]]
+        lines += [f"kept: {shown(line)}" for line in entry["kept"]]
         lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
     return "".join(f"{line}\n" for line in lines)

@@ -1,6 +1,7 @@
 """A real API server on a TLS socket in a thread, over a memory store, and what tests do with it from outside."""
 
 import asyncio
+import os
 import subprocess
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
@@ -109,17 +110,20 @@ class Served:
             write_kubeconfig(path, kubeconfig(self.url, self.authority.cert, node or "admin", issued))
         return path
 
-    def kubectl(self, *arguments: str, node: str = "", fails: bool = False) -> str:
-        """Run kubectl; its output, or what it says on stderr where it is to fail."""
+    def kubectl(
+        self, *arguments: str, node: str = "", fails: bool = False, both: bool = False, **environment: str
+    ) -> str:
+        """Run kubectl; its output, or what it says on stderr where it is to fail; `both` of them, warnings included."""
         done = subprocess.run(
             self.command(*arguments, node=node),
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             timeout=ANSWER_SECONDS,
             check=False,
         )
         assert (done.returncode != 0) == fails, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
-        return done.stderr if fails else done.stdout
+        return done.stdout + done.stderr if both else done.stderr if fails else done.stdout
 
     def wait_for_watch(self) -> None:
         """Until a client's watch is open: what changes from now on reaches it as a change."""

@@ -166,6 +166,7 @@ class Site:
         self.data.mkdir(mode=0o700)
         identity, self.recipient = keygen()
         (self.data / "age.key").write_text(identity)
+        self.service_cidr = IPv4Network("10.78.0.0/16")
 
     def add_shop(self) -> str:
         """The example shop with its encrypted secret and configmap as the first commit; its id."""
@@ -204,7 +205,7 @@ class Site:
             data_dir=self.data,
             listen=("127.0.0.1", 0),
             pod_cidr=IPv4Network("10.77.0.0/16"),
-            service_cidr=IPv4Network("10.78.0.0/16"),
+            service_cidr=self.service_cidr,
             interval_seconds=NEVER_SECONDS,
             sync=SyncSettings(),
             source=source,

@@ -58,6 +58,12 @@ def applied(live: Any, stated: Any, manager: str) -> Any:
     return merge.apply(live, stated, manager, NOW, SHAPE)[0]
 
 
+def written_over(live: Any, stated: Any) -> Any:
+    """As a PUT by someone who does not know of owners."""
+    kept = {"managedFields": live["metadata"]["managedFields"]}
+    return {**stated, "metadata": {**stated["metadata"], **kept}}
+
+
 @given(first=statements(), second=statements(), third=statements())
 def test_applying_twice_is_applying_once(first: Any, second: Any, third: Any) -> None:
     live = applied(applied(applied(None, first, "a"), second, "b"), third, "a")
@@ -122,3 +128,18 @@ def test_a_plain_write_leaves_no_field_that_it_changed_to_another(first: Any, se
     changed = {path for path in after if path not in before or before[path] != after[path]}
     assert owners.get("b", frozenset()) == changed
     assert owners.get("a", frozenset()) == after.keys() - changed
+
+
+@given(first=statements(), drift=statements())
+def test_git_wins_over_any_drift_and_leaves_no_trace_of_it(first: Any, drift: Any) -> None:
+    live = applied(None, first, "gitward")
+    drifted = merge.own_update(live, written_over(live, drift), "someone", NOW, SHAPE)
+
+    back = applied(drifted, first, "gitward")
+
+    there = values_of(back, SHAPE)
+    assert all(there[path] == value for path, value in values_of(first, SHAPE).items())
+    assert applied(back, first, "gitward") is back
+    owners = {entry["manager"]: decode(entry["fieldsV1"]) for entry in back["metadata"]["managedFields"]}
+    ours = values_of(first, SHAPE)
+    assert all(path not in ours for path in owners.get("someone", frozenset()))
