@@ -3,6 +3,7 @@
 #   docker run --publish 6443:6443 --volume gitward:/var/lib/gitward gitward up --node simulated:3 --listen 0.0.0.0:6443 --repo URL
 # Without a network hand in a base that has python3-venv and git, and a folder of wheels inside the context:
 #   docker build --build-arg BASE=… --build-arg PIP_OPTIONS="--no-index --find-links=/src/wheels" .
+# For kustomizations and Helm charts put kubectl and helm on PATH or into /var/lib/gitward/bin of the volume.
 ARG BASE=debian:12-slim
 FROM ${BASE}
 ARG PIP_OPTIONS=""

@@ -17,9 +17,9 @@ class CheckFailed(GitwardError):
     """The summary; what is wrong was printed before."""
 
 
-def run_check(paths: list[Path], *, strict: bool) -> None:
+def run_check(paths: list[Path], *, strict: bool, render_bin_dir: Path | None = None) -> None:
     """Print a line for each finding. Raises CheckFailed for errors, with `strict` for warnings too."""
-    report = check(paths)
+    report = check(paths, render_bin_dir=render_bin_dir)
     for line in report.errors:
         typer.echo(shown(line))
     for line in report.warnings:

@@ -47,6 +47,14 @@ Kubeconfig = Annotated[
         "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
     ),
 ]
+RenderBinDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--render-bin-dir",
+        envvar=_env("RENDER_BIN_DIR"),
+        help="Where kubectl and helm are. [default: D/bin, PATH]",
+    ),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=_env("OUTPUT"), help="table, json or yaml.")]
 
 
@@ -131,6 +139,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     history_revisions: Annotated[
         int, typer.Option(envvar=_env("HISTORY_REVISIONS"), help="And how many revisions at most.")
     ] = 1_000_000,
+    render_bin_dir: RenderBinDir = None,
 ) -> None:
     """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
     from gitops.cli.up import run_up
@@ -158,6 +167,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             git_credentials_file=git_credentials_file,
             history_seconds=settings.seconds_of("--history", history),
             history_revisions=history_revisions,
+            render_bin_dir=render_bin_dir,
         )
     )
 
@@ -206,11 +216,12 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", envvar=_env("STRICT"), help="Warnings are errors.")
     ] = False,
+    render_bin_dir: RenderBinDir = None,
 ) -> None:
     """Check manifests without a master: what would be refused, and what is not acted on yet."""
     from gitops.cli.check import run_check
 
-    run_check(paths, strict=strict)
+    run_check(paths, strict=strict, render_bin_dir=render_bin_dir)
 
 
 @app.command()

@@ -70,6 +70,7 @@ class UpSettings(BaseModel):
     git_credentials_file: Path | None
     history_seconds: float = Field(default=7 * 86_400.0, ge=0)
     history_revisions: int = Field(default=1_000_000, ge=0)
+    render_bin_dir: Path | None = None
 
     @model_validator(mode="after")
     def _apart(self) -> Self:

@@ -93,6 +93,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
             ssh_key_file=settings.ssh_key_file,
             known_hosts=settings.known_hosts,
             git_credentials_file=settings.git_credentials_file,
+            render_bin_dir=settings.render_bin_dir,
         ),
         source=spec if settings.repo else None,
         source_name=settings.source_name,

@@ -1,7 +1,7 @@
 """Which files of an app are read: the same choice for a commit and for a folder on disk.
 
 Dot-folders, dot-files and what `.gitwardignore` names are left out. Only what would be read can be an error: a link, a
-file that is too large, a folder that would have to be rendered.
+file that is too large. Folders with a kustomization or a chart are rendered instead.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitops.sync.ignore import Ignore
+from gitops.sync.render.roots import CHART, KUSTOMIZATIONS, Root, renders, within
 from gitops.sync.source import BLOB, LINK, SUBMODULE, Entry
 
 IGNORE_FILE: Final = ".gitwardignore"
@@ -16,12 +17,7 @@ YAML_ENDINGS: Final = (".yaml", ".yml")
 JSON_ENDING: Final = ".json"
 ENDINGS: Final = (*YAML_ENDINGS, JSON_ENDING)
 FILE_BYTES_MAX: Final = 12 << 20  # Of several documents; one may have 3 MB.
-_RENDERED: Final = {
-    "kustomization.yaml": "kustomize",
-    "kustomization.yml": "kustomize",
-    "Kustomization": "kustomize",
-    "Chart.yaml": "Helm",
-}
+_RENDERED: Final = (*KUSTOMIZATIONS, CHART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +34,26 @@ def ignore_path(app_path: str) -> str:
     return f"{app_path}/{IGNORE_FILE}" if app_path else IGNORE_FILE
 
 
-def select(entries: Iterable[Entry], app_path: str, ignore: Ignore) -> Selection:
-    """`entries`: everything below `app_path`, or that one file itself."""
+def roots_of(entries: Iterable[Entry], app_path: str, ignore: Ignore) -> tuple[Root, ...]:
+    """The folders that are rendered instead of read."""
+    return renders(
+        entry.path
+        for entry in entries
+        if entry.mode in BLOB and not _is_left_out(entry.path, app_path, ignore)
+    )
+
+
+def select(
+    entries: Iterable[Entry], app_path: str, ignore: Ignore, rendered: frozenset[str] = frozenset()
+) -> Selection:
+    """`entries`: everything below `app_path`, or that one file itself; `rendered`: folders that are not read here."""
     files: list[Entry] = []
     problems: list[str] = []
     warnings: list[str] = []
     for entry in sorted(entries):
-        below = _below(entry.path, app_path)
-        if any(part.startswith(".") for part in below.split("/")) or ignore(below):
+        if _is_left_out(entry.path, app_path, ignore) or within(entry.path, rendered):
             continue
-        name = below.rpartition("/")[2]
+        name = entry.path.rpartition("/")[2]
         if entry.mode == SUBMODULE:
             warnings.append(f"{entry.path}:1: a submodule: what is in it is not read")
         elif entry.mode == LINK:
@@ -57,11 +63,6 @@ def select(entries: Iterable[Entry], app_path: str, ignore: Ignore) -> Selection
                 )
         elif entry.mode not in BLOB:
             problems.append(f"{entry.path}:1: neither a file nor a folder (mode {entry.mode})")
-        elif name in _RENDERED:
-            problems.append(
-                f"{entry.path}:1: {_RENDERED[name]} folders are not rendered yet; "
-                f"name the folder in {IGNORE_FILE} or commit the rendered manifests"
-            )
         elif name.endswith(ENDINGS):
             if entry.size_bytes > FILE_BYTES_MAX:
                 megabytes = (
@@ -71,6 +72,11 @@ def select(entries: Iterable[Entry], app_path: str, ignore: Ignore) -> Selection
             else:
                 files.append(entry)
     return Selection(tuple(files), tuple(problems), tuple(warnings))
+
+
+def _is_left_out(path: str, app_path: str, ignore: Ignore) -> bool:
+    below = _below(path, app_path)
+    return any(part.startswith(".") for part in below.split("/")) or ignore(below)
 
 
 def _below(path: str, app_path: str) -> str:

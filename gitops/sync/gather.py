@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gitops.sync.compile import Compiled, File, Opener, compile_files
-from gitops.sync.files import JSON_ENDING, Selection, ignore_path, select
+from gitops.sync.files import JSON_ENDING, Selection, ignore_path, roots_of, select
 from gitops.sync.ignore import FILE_BYTES_MAX as IGNORE_BYTES_MAX
 from gitops.sync.ignore import Ignore
 from gitops.sync.render.parse import Failure
+from gitops.sync.render.renderer import Rendered, Renderer
+from gitops.sync.render.roots import Root
+from gitops.sync.render.tree import CommitTree
+from gitops.sync.render.unseal import VerifiedKey
 from gitops.sync.source import BLOB, Entry, Mirror
 from gitops.sync.zygote import Parser, unpacked
 
@@ -21,27 +25,40 @@ MANIFEST_MARK: Final = b"apiVersion"
 class Gatherer:
     """Reads and checks commits; remembers what blobs hold, so that a commit costs what it changes."""
 
-    def __init__(self, parser: Parser) -> None:
-        self._parser = parser
+    def __init__(self, parser: Parser, renderer: Renderer) -> None:
+        self._parser, self._renderer = parser, renderer
         self._cache: OrderedDict[str, tuple[bytes, bool]] = (
             OrderedDict()
         )  # Blob id -> answer, looks like a manifest.
         self._cached_bytes = 0
 
-    def gather(self, mirror: Mirror, commit: str, opener: Opener) -> Compiled:
+    def gather(self, mirror: Mirror, commit: str, opener: Opener, verified_key: VerifiedKey) -> Compiled:
         """Errors of the mirror and the parser are raised; those of files are in the result."""
         app_path = mirror.path
         entries = mirror.ls_tree(commit)
-        selection = select(entries, app_path, self._ignore(mirror, entries, app_path))
+        ignore = self._ignore(mirror, entries, app_path)
+        roots = roots_of(entries, app_path, ignore)
+        selection = select(entries, app_path, ignore, frozenset(root.folder for root in roots))
         if selection.problems:
             return Compiled((), selection.problems, selection.warnings, 0)
+        rendered = self._rendered(mirror, commit, roots, verified_key)
         compiled = compile_files(
-            self._files(mirror, selection),
+            [*self._files(mirror, selection), *(one.file for one in rendered if one.file is not None)],
             opener,
             _Lines(mirror, self._parser, selection),
         )
-        warnings = (*selection.warnings, *compiled.warnings)
-        return Compiled(compiled.objects, compiled.problems, warnings, compiled.ignored_files)
+        problems = (*(problem for one in rendered for problem in one.problems), *compiled.problems)
+        warned = (warning for one in rendered for warning in one.warnings)
+        warnings = (*selection.warnings, *warned, *compiled.warnings)
+        return Compiled(() if problems else compiled.objects, problems, warnings, compiled.ignored_files)
+
+    def _rendered(
+        self, mirror: Mirror, commit: str, roots: Sequence[Root], verified_key: VerifiedKey
+    ) -> list[Rendered]:
+        if not roots:
+            return []
+        tree = CommitTree(mirror.ls_tree(commit, whole=True), mirror.blobs)
+        return self._renderer.render(self._renderer.jobs(roots, tree), tree, verified_key)
 
     def _ignore(self, mirror: Mirror, entries: Sequence[Entry], app_path: str) -> Ignore:
         wanted = ignore_path(app_path)
@@ -105,6 +122,8 @@ class _Lines:
         self._found: dict[tuple[str, int], Mapping[str, int]] = {}
 
     def __call__(self, file: str, index: int) -> Mapping[str, int]:
+        if file not in self._ids:
+            return {}  # It was rendered: no line of a file is known.
         asked = (self._ids[file], index)
         if asked not in self._found and len(self._found) < LINE_LOOKUPS_MAX:
             ((_, content),) = self._mirror.blobs([asked[0]])

@@ -93,9 +93,9 @@ class Mirror:
             return False
         return self._git(("cat-file", "-e", f"{commit}^{{commit}}")).status == 0
 
-    def ls_tree(self, commit: str) -> list[Entry]:
-        """Every file below the source's path. NotFound: there is no such path in the commit."""
-        below = ("--", self.path) if self.path else ()
+    def ls_tree(self, commit: str, *, whole: bool = False) -> list[Entry]:
+        """Every file below the source's path, or of the `whole` repository. NotFound: there is no such path in it."""
+        below = ("--", self.path) if self.path and not whole else ()
         output = self._asked(("ls-tree", "-r", "-z", "-l", "--full-tree", commit, *below))
         lines = output.split("\0")[:-1]
         if len(lines) > ENTRIES_MAX:

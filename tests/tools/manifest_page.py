@@ -26,8 +26,8 @@ them. This page is made from the code (`tests/tools/manifest_page.py`); a test f
 - An object without `metadata.namespace` goes to `default`. `status` and what only a server sets are left out, so that
   an export of a cluster may be committed.
 - Dot-folders, dot-files and what `.gitwardignore` names (patterns as in `.gitignore`) are not read; YAML without
-  `apiVersion` and `kind` is nobody's business and counted. A folder with `kustomization.yaml` or `Chart.yaml` is an
-  error for now: commit the rendered manifests, or name the folder in `.gitwardignore`.
+  `apiVersion` and `kind` is nobody's business and counted. A folder with `kustomization.yaml` or `Chart.yaml` is
+  [rendered](rendering.md) instead of read.
 - An object whose kind is not served waits, is told as a warning, and blocks nothing.
 """
 STORED: Final = """\

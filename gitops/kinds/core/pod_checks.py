@@ -157,7 +157,9 @@ def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
         yield wording.forbidden("spec.tolerations", why)
     gates = [one["name"] for one in before.get("schedulingGates") or ()]
     if any(one["name"] not in gates for one in after.get("schedulingGates") or ()):
-        yield wording.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gates")
+        yield wording.forbidden(
+            "spec.schedulingGates", "only deletion is allowed, but found new scheduling gates"
+        )
     bound = not before.get("nodeName")  # Its node is set once: binding does it.
     if _fixed(before, bound) != _fixed(after, bound):
         yield wording.forbidden("spec", _MUTABLE)

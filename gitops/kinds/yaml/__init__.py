@@ -6,10 +6,11 @@ text that starts with `{`), `positions.py` (the line of a field, on demand), `te
 
 from gitops.kinds.yaml.loader import KUBECTL, Scalars, load, load_objects
 from gitops.kinds.yaml.positions import lines_of, nearest_line, position_of
-from gitops.kinds.yaml.text import Document, Json, Unreadable
+from gitops.kinds.yaml.text import Bomb, Document, Json, Unreadable
 
 __all__ = [
     "KUBECTL",
+    "Bomb",
     "Document",
     "Json",
     "Scalars",

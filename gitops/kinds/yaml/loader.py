@@ -16,6 +16,7 @@ from gitops.kinds.yaml.positions import lines_of
 from gitops.kinds.yaml.scalars import BOOLEANS_OF_1_1, number, plain_scalar
 from gitops.kinds.yaml.text import (
     DEPTH_MAX,
+    Bomb,
     Document,
     Json,
     Unreadable,
@@ -202,7 +203,7 @@ class _Loader:
             raise self._fail(event, f"the alias *{event.anchor} lies within its own anchor")
         self._alias_cost += anchored.cost
         if self._alias_cost > ALIAS_NODES_MAX:
-            raise self._fail(event, f"aliases stand for more than {ALIAS_NODES_MAX} nodes")
+            raise Bomb(self._file, line_of(event), f"aliases stand for more than {ALIAS_NODES_MAX} nodes")
         if len(self._stack) + anchored.height > DEPTH_MAX:
             raise self._fail(event, f"nested deeper than {DEPTH_MAX} levels, aliases expanded")
         self._add(event, anchored.value, anchored.cost, anchored.height)

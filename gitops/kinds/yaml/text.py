@@ -23,6 +23,10 @@ class Unreadable(BadRequest):
         self.file, self.line, self.what = file, line, what
 
 
+class Bomb(Unreadable):
+    """A text whose aliases stand for far more than it shows. Other readers would take all of memory for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One document, or one item of a `List`.

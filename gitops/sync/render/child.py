@@ -7,15 +7,15 @@ import os
 import select
 import socket
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
 
 from gitops.sync.render.isolate import isolate, limit
-from gitops.sync.render.parse import field_lines, parse, to_json
+from gitops.sync.render.parse import field_lines, parse, parse_input, parse_rendered, to_json
 from gitops.sync.render.wire import Closed, receive_frame, send_frame
 
-REQUEST_BYTES_MAX: Final = 16 << 20
+REQUEST_BYTES_MAX: Final = 20 << 20  # What a renderer puts out is the largest.
 REAP_SECONDS: Final = 1.0
 _SAMPLES: Final = (  # Every road once: what Python loads on first use cannot be loaded from an empty root.
     b"\xef\xbb\xbfa: {b: [1, 1.5, 2020-01-01, *c]}",
@@ -27,12 +27,16 @@ _SAMPLES: Final = (  # Every road once: what Python loads on first use cannot be
     b"a: 1\nsops: {encrypted_regex: (}",
 )
 
+_READERS: Final = {"manifests": parse, "rendered": parse_rendered, "input": parse_input}
+
 
 def main(control_fd: int, empty_root: str) -> None:
     """Fork a child for every socket that arrives, and answer with a pidfd of it, until the master is gone."""
     with socket.socket(fileno=control_fd) as control:
         for sample in _SAMPLES:
             orjson.dumps(to_json(parse(sample)))
+            to_json(parse_rendered(sample))
+            to_json(parse_input(sample))
             field_lines(sample, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         isolation = isolate(empty_root)
@@ -70,6 +74,12 @@ def _reaped() -> int:
     return count
 
 
+def _answer(question: dict[str, Any], content: bytes) -> dict[str, Any]:
+    if question["lines_of"] is not None:
+        return field_lines(content, question["lines_of"])
+    return to_json(_READERS[question["as"]](content))
+
+
 def _serve(requests: socket.socket) -> NoReturn:
     """Answer until the master hangs up. A request is a question (JSON) and a text."""
     limit()
@@ -78,9 +88,7 @@ def _serve(requests: socket.socket) -> NoReturn:
         while True:
             question = orjson.loads(receive_frame(requests, bytes_max=REQUEST_BYTES_MAX))
             content = receive_frame(requests, bytes_max=REQUEST_BYTES_MAX)
-            index = question["lines_of"]
-            answer = to_json(parse(content)) if index is None else field_lines(content, index)
-            send_frame(requests, orjson.dumps(answer))
+            send_frame(requests, orjson.dumps(_answer(question, content)))
     except Closed:
         status = 0
     finally:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gitops.kinds.yaml import Document, Unreadable, lines_of, load, load_objects, nearest_line
+from gitops.kinds.errors import GitwardError
+from gitops.kinds.yaml import Bomb, Document, Json, Unreadable, lines_of, load, load_objects, nearest_line
 from gitops.sync.secrets.embedded import Embedded, embedded_in, embedded_of_json, embedded_to_json
+from gitops.sync.secrets.formats import marked_format, read
 from gitops.sync.secrets.leaves import (
     Sealed,
     is_sealed,
@@ -18,10 +20,11 @@ from gitops.sync.secrets.places import BadField
 
 
 class Failure(NamedTuple):
-    """Why a file cannot be read, and the line to look at."""
+    """Why a file cannot be read, and the line to look at. `is_bomb`: whoever else reads it comes to harm."""
 
     line: int
     what: str
+    is_bomb: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,49 @@ def parse(content: bytes) -> Parsed:
         sealed = take_apart([document.value for document in documents], mac_values(content))
         return Parsed(tuple(documents), sealed)
     except Unreadable as error:
-        return Parsed(failure=Failure(error.line, error.what))
+        return Parsed(failure=Failure(error.line, error.what, isinstance(error, Bomb)))
     except BadField as error:
         return Parsed(failure=Failure(line_of_field(error, documents, content), str(error)))
     except ValueError as error:
         return Parsed(failure=Failure(1, str(error)))
+
+
+def parse_input(content: bytes) -> Parsed:
+    """A file that a renderer is to read, whatever it is: whether it is a bomb, and what of it is encrypted."""
+    form = marked_format(content)
+    if form is not None:
+        try:
+            return Parsed(sealed=read(content, form).sealed)
+        except (GitwardError, ValueError):
+            pass  # Then it is no such file, and what is in it does not open.
+    found = parse(content)
+    return found if found.failure and found.failure.is_bomb else Parsed()
+
+
+def parse_rendered(content: bytes) -> Parsed:
+    """What a renderer put out: objects, each as if it began at line 1, encrypted ones among others."""
+    try:
+        found = load_objects(content)
+        documents = tuple(Document(_unwrapped(one.value), 1, index) for index, one in enumerate(found))
+        return Parsed(documents, embedded=embedded_in(documents))
+    except Unreadable as error:
+        return Parsed(failure=Failure(1, f"line {error.line} of what was rendered: {error.what}"))
+    except BadField as error:
+        return Parsed(failure=Failure(1, str(error)))
+
+
+def _unwrapped(value: Json) -> Json:
+    """Kustomize breaks long base64 into lines."""
+    if (
+        not isinstance(value, dict)
+        or value.get("kind") != "Secret"
+        or not isinstance(value.get("data"), dict)
+    ):
+        return value
+    data = {
+        name: "".join(text.split()) if isinstance(text, str) else text for name, text in value["data"].items()
+    }
+    return {**value, "data": data}
 
 
 def line_of_field(error: BadField, documents: Sequence[Document], content: bytes) -> int:
@@ -84,6 +125,6 @@ def of_json(answer: dict[str, Any]) -> Parsed:
     return Parsed(
         documents,
         sealed_of_json(*answer["sealed"]) if answer["sealed"] else None,
-        Failure(int(failure[0]), str(failure[1])) if failure else None,
+        Failure(int(failure[0]), str(failure[1]), bool(failure[2])) if failure else None,
         tuple(embedded_of_json(one) for one in answer["embedded"]),
     )

@@ -64,6 +64,12 @@ class Keyring:
         decrypt = self._sealed_value if self._sealing else None
         return [_unsealed(at, document, decrypt) for at, document in enumerate(documents)]
 
+    def verified_key(self, sealed: Sealed) -> bytes:
+        """A file's data key, once its MAC has been found right. Invalid: there is none."""
+        data_key = self._data_key(sealed)
+        opened_by(sealed, data_key)
+        return data_key
+
     def _data_key(self, sealed: Sealed) -> bytes:
         groups_of(sealed.metadata)  # What is no such block is told as that.
         named = {name: sealed.metadata.get(name) for name in ("age", "key_groups", "shamir_threshold")}

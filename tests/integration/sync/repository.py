@@ -107,7 +107,13 @@ def _state(record: Declared) -> str:
 
 
 def following(
-    tmp_path: Path, url: str, story: Callable[[Followed], Awaitable[R]], *, key: str = "", **spec: str
+    tmp_path: Path,
+    url: str,
+    story: Callable[[Followed], Awaitable[R]],
+    *,
+    key: str = "",
+    render_bin_dir: Path | None = None,
+    **spec: str,
 ) -> R:
     """Run `story` with a syncer whose clock moves a second at each reading."""
 
@@ -127,7 +133,14 @@ def following(
             (data / "age.key").write_text(key)
         parser = Parser(data / "empty")
         lines: list[str] = []
-        syncer = Syncer(store, data, parser, SyncSettings(), clock=lambda: next(moments), tell=lines.append)
+        syncer = Syncer(
+            store,
+            data,
+            parser,
+            SyncSettings(render_bin_dir=render_bin_dir),
+            clock=lambda: next(moments),
+            tell=lines.append,
+        )
         try:
             return await story(Followed(store, syncer, lines))
         finally:

@@ -1,6 +1,6 @@
 """Which files are read, which are left out without a word, and which are errors."""
 
-from gitops.sync.files import select
+from gitops.sync.files import roots_of, select
 from gitops.sync.ignore import Ignore
 from gitops.sync.source import Entry
 
@@ -47,14 +47,29 @@ def test_an_app_that_is_a_link_is_an_error() -> None:
     assert select([entry("apps", "120000")], "apps", Ignore()).problems != ()
 
 
-def test_folders_that_must_be_rendered_are_errors_until_they_are_ignored() -> None:
-    entries = [entry("x/kustomization.yaml"), entry("y/Chart.yaml"), entry("a.yaml")]
-
-    assert [problem.partition(";")[0] for problem in select(entries, "", Ignore()).problems] == [
-        "x/kustomization.yaml:1: kustomize folders are not rendered yet",
-        "y/Chart.yaml:1: Helm folders are not rendered yet",
+def test_folders_with_a_kustomization_or_a_chart_are_rendered_and_not_read() -> None:
+    entries = [
+        entry("x/kustomization.yaml"),
+        entry("x/b.yaml"),
+        entry("y/Chart.yaml"),
+        entry("a.yaml"),
+        entry(".z/Chart.yaml"),
     ]
-    assert select(entries, "", Ignore("x/\ny/")).problems == ()
+
+    roots = roots_of(entries, "", Ignore())
+
+    assert [root.folder for root in roots] == ["x", "y"]
+    assert [file.path for file in select(entries, "", Ignore(), frozenset({"x", "y"})).files] == ["a.yaml"]
+    assert roots_of(entries, "", Ignore("x/\ny/")) == ()
+
+
+def test_a_link_is_no_kustomization() -> None:
+    entries = [entry("x/kustomization.yaml", "120000")]
+
+    assert roots_of(entries, "", Ignore()) == ()
+    assert select(entries, "", Ignore()).problems == (
+        "x/kustomization.yaml:1: a symbolic link: links are never followed; put the file itself here",
+    )
 
 
 def test_a_huge_file_is_an_error_unless_it_is_not_read() -> None:
