@@ -91,6 +91,7 @@ class Master:
     Attributes:
         cluster: 8 hex digits, from the CA: names this cluster in labels, links and sockets.
         port: where the API listens.
+        followed: the sources, as `sources()` gave them last; may be read from any thread.
         broken: gets the exception that ended a part of the master; a process with half a master is of no use.
     """
 
@@ -103,6 +104,15 @@ class Master:
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._store = store
         self._clock = SystemClock()
+        self.followed = self.sources()
+
+    def noted(self, batch: Batch) -> None:
+        """Keeps `followed` up to date."""
+        if any(
+            (change.key.group, change.key.kind) == (GIT_SOURCE.group, GIT_SOURCE.kind)
+            for change in batch.changes
+        ):
+            self.followed = self.sources()
 
     def task_ended(self, task: asyncio.Task[None]) -> None:
         """No part of a master ends by itself: then something is wrong, and whoever runs it must hear of it."""
@@ -145,6 +155,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         syncer = Syncer(store, settings.data_dir, parser, settings.sync, clock=clock.now, epoch=store.epoch)
         stack.push_async_callback(syncer.close)
         master = Master(settings, store, authority, syncer)
+        stack.callback(store.subscribe(master.noted))
         await _create_missing(store, settings, clock, mint)
         await _follow(store, settings, clock, mint)
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))

@@ -110,6 +110,10 @@ def up(  # One parameter a flag: this is the border where flags become a value.
         Path | None,
         typer.Option(envvar=_env("WEBHOOK_SECRET_FILE"), help="One secret a line; none: all refused."),
     ] = None,
+    webhook_secrets_dir: Annotated[
+        Path | None,
+        typer.Option(envvar=_env("WEBHOOK_SECRETS_DIR"), help="A file a source, named as it, for it alone."),
+    ] = None,
     node: Annotated[
         str, typer.Option(envvar=_env("NODE"), help="docker, simulated, simulated:N or none.")
     ] = "docker",
@@ -156,6 +160,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             listen=listen,
             webhook_listen=webhook_listen,
             webhook_secret_file=webhook_secret_file,
+            webhook_secrets_dir=webhook_secrets_dir,
             node=node,
             node_name=node_name,
             pod_cidr=pod_cidr,

@@ -59,6 +59,7 @@ class UpSettings(BaseModel):
     listen: Address = Field(min_length=1)
     webhook_listen: Address
     webhook_secret_file: Path | None
+    webhook_secrets_dir: Path | None
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
     node_name: str = Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")
     pod_cidr: Network

@@ -9,22 +9,19 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from ipaddress import IPv4Network
 from typing import Any, Final
 
 import uvloop
-import waitress
 
-import webhooks
 from agent.node import NodeSettings, run_node, write_config
 from gitops.cli import pidfile
+from gitops.cli.hooks import serving_webhooks
 from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, logs
-from gitops.kinds.errors import Unavailable
 from gitops.kinds.gitward import GitSourceSpec
 from gitops.master import Master, MasterSettings, running
 from gitops.store.sqlite_compact import Retention
@@ -36,7 +33,6 @@ log = logging.getLogger(__name__)
 AGENT_STOP_SECONDS: Final = 20.0
 AGENT_PAUSE_SECONDS: Final = 1.0
 AGENT_PAUSE_SECONDS_MAX: Final = 30.0
-WEBHOOK_THREADS: Final = 4
 
 
 def run_up(settings: UpSettings) -> None:
@@ -65,7 +61,13 @@ async def _up(settings: UpSettings, parser: Parser) -> None:
         pidfile.write(settings.data_dir)
         stack.callback(pidfile.remove, settings.data_dir)
         if settings.webhook_listen:
-            stack.enter_context(_webhooks(settings, master))
+            hooks = serving_webhooks(
+                master,
+                _address(settings.webhook_listen),
+                settings.webhook_secret_file,
+                settings.webhook_secrets_dir,
+            )
+            stack.enter_context(hooks)
         agents = [asyncio.create_task(agent) for agent in _agents(settings, master)]
         stack.push_async_callback(_end, agents)
         print(f"ready {master.url} cluster {master.cluster}", flush=True)
@@ -106,40 +108,6 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-@contextmanager
-def _webhooks(settings: UpSettings, master: Master) -> Iterator[None]:
-    """Flask on a listener and threads of its own; it knows one callable of ours."""
-    followed = tuple(
-        webhooks.Source(
-            source["metadata"].get("name", ""), source["spec"]["url"], source["spec"].get("branch", "")
-        )
-        for source in master.sources()
-    )
-    secrets: tuple[bytes, ...] = ()
-    if settings.webhook_secret_file is not None:
-        try:
-            lines = settings.webhook_secret_file.read_bytes().splitlines()
-        except OSError as error:
-            raise Unavailable(
-                f"--webhook-secret-file {settings.webhook_secret_file}: {error.strerror}"
-            ) from error
-        secrets = tuple(line for line in lines if line.strip())
-    app = webhooks.make_app(master.syncer.hint, lambda: followed, secrets)
-    host, port = _address(settings.webhook_listen)
-    try:
-        server = waitress.create_server(app, host=host, port=port, threads=WEBHOOK_THREADS, ident="gitward")
-    except OSError as error:
-        raise Unavailable(
-            f"webhooks cannot listen on {host}:{port}: {error.strerror}; see --webhook-listen"
-        ) from error
-    thread = threading.Thread(target=server.run, name="webhooks", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.close()
 
 
 def _agents(settings: UpSettings, master: Master) -> Iterator[Coroutine[Any, Any, None]]:

@@ -1,16 +1,25 @@
-"""Any sender that can compute an HMAC: `X-Signature: sha256=<hex>` (sha512 too) over the raw body.
+"""Any sender that can compute an HMAC: `X-Signature: sha256=<hex>` (sha512 too) over the body, or Standard Webhooks.
 
-The form is Flux's `generic-hmac`. The body may be empty, or JSON with `ref` and `repository` (a URL),
+The first form is Flux's `generic-hmac`. The body may be empty, or JSON with `ref` and `repository` (a URL),
 which narrow the hint.
 """
 
-import json
 from typing import Final
 
-from webhooks.providers.base import Delivery, Hint, Provider, branch_of, hmac_matches
+from webhooks.providers.base import (
+    Delivery,
+    Hint,
+    Provider,
+    branches_of,
+    hmac_matches,
+    json_object,
+    standard_signed,
+)
 
 
 def _signed(delivery: Delivery, secret: bytes) -> bool:
+    if delivery.header("webhook-signature"):
+        return standard_signed(delivery, secret)
     algorithm, _, digest = delivery.header("X-Signature").partition("=")
     return algorithm in ("sha256", "sha512") and hmac_matches(algorithm, secret, delivery.body, digest)
 
@@ -21,12 +30,10 @@ def _delivery_id(delivery: Delivery) -> str:
 
 
 def _read(delivery: Delivery) -> Hint:
-    payload = json.loads(delivery.body) if delivery.body.strip() else {}
-    if not isinstance(payload, dict):
-        raise TypeError(f"a JSON object was expected, not {type(payload).__name__}")
-    repository = payload.get("repository")
+    payload = json_object(delivery.body) if delivery.body.strip() else {}
+    repository, ref = payload.get("repository"), payload.get("ref")
     return Hint(
-        (repository,) if isinstance(repository, str) and repository else (), branch_of(payload.get("ref"))
+        (repository,) if isinstance(repository, str) and repository else (), branches_of([ref] if ref else [])
     )
 
 

@@ -1,13 +1,25 @@
-"""GitHub: `X-Hub-Signature-256` over the raw body (form-encoded ones too), push events, redelivery keeps the id.
+"""GitHub and its container registry: `X-Hub-Signature-256` over the raw body (form-encoded ones too), push and package.
 
-Source: GitHub documentation, "Validating webhook deliveries" and "Webhook events and payloads".
+Source: GitHub documentation, "Validating webhook deliveries" and "Webhook events". A redelivery keeps its id.
 """
 
-import json
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from webhooks.providers.base import Delivery, Hint, Provider, body_id, branch_of, hmac_matches
+from webhooks.providers.base import (
+    EVERY,
+    PING,
+    Delivery,
+    Hint,
+    Provider,
+    body_id,
+    branches_of,
+    hmac_matches,
+    json_object,
+    urls_of,
+)
+
+PACKAGES: Final = ("package", "registry_package")  # A new image: any source may use it.
 
 
 def _signed(delivery: Delivery, secret: bytes) -> bool:
@@ -23,25 +35,27 @@ def _delivery_id(delivery: Delivery) -> str:
 def _read(delivery: Delivery) -> Hint:
     event = delivery.header("X-GitHub-Event")
     if event == "ping":
-        return Hint((), "", ping=True)
+        return PING
+    if event in PACKAGES:
+        return EVERY
     payload = _payload(delivery)
+    return read_push(payload)
+
+
+def read_push(payload: dict[str, Any]) -> Hint:
+    """The form of a push that Gitea and its kin share."""
     repository = payload["repository"]
-    urls = tuple(
-        str(repository[name]) for name in ("clone_url", "ssh_url", "html_url") if repository.get(name)
+    ref = payload.get("ref")
+    return Hint(
+        urls_of(repository.get(name) for name in ("clone_url", "ssh_url", "html_url")),
+        branches_of([ref] if ref else []),
     )
-    if not urls:
-        raise ValueError("the repository has no URL")
-    return Hint(urls, branch_of(payload.get("ref")))
 
 
 def _payload(delivery: Delivery) -> dict[str, Any]:
     if delivery.header("Content-Type").startswith("application/x-www-form-urlencoded"):
-        payload = json.loads(parse_qs(delivery.body.decode())["payload"][0])
-    else:
-        payload = json.loads(delivery.body)
-    if not isinstance(payload, dict):
-        raise TypeError(f"a JSON object was expected, not {type(payload).__name__}")
-    return payload
+        return json_object(parse_qs(delivery.body.decode())["payload"][0].encode())
+    return json_object(delivery.body)
 
 
 PROVIDER: Final = Provider(_signed, _delivery_id, _read)

@@ -8,7 +8,6 @@ import yaml
 from gitops.kinds.yaml import KUBECTL, Json
 from gitops.sync.secrets.leaves import SOPS
 
-
 # Several lines, with no blanks or empty lines around them: those would need marks that other tools lose.
 _LINES: Final = re.compile(r"\S(.*\n)+.*\S\n?\Z|\S.*\n\Z")
 

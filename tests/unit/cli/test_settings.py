@@ -22,6 +22,7 @@ RIGHT: dict[str, Any] = {
     "listen": "127.0.0.1:6443",
     "webhook_listen": "127.0.0.1:8180",
     "webhook_secret_file": None,
+    "webhook_secrets_dir": None,
     "node": "docker",
     "node_name": "",
     "pod_cidr": "10.77.0.0/16",
