@@ -22,9 +22,9 @@ async def ensure_image(means: Means, pod: Pod, container: Container, *, absent: 
     image, policy = container["image"], container["imagePullPolicy"]
     if policy == "Never":
         if absent:
-            raise Refused(
-                "ErrImageNeverPull", f'Container image "{image}" is not present with pull policy of Never'
-            )
+            message = f'Container image "{image}" is not present with pull policy of Never'
+            means.api.event(pod, "Warning", "ErrImageNeverPull", message, container["name"])
+            raise Refused("ErrImageNeverPull", message)
         return False
     if policy != "Always" and not absent:
         return False

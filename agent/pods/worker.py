@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Final
 
 from agent.pods import effects
+from agent.pods.back_offs import BackOffs
 from agent.pods.machine import step
 from agent.pods.means import Means
 from agent.pods.messages import Messages
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 ENGINE_RETRY_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 0.5  # The same action is not repeated sooner, however quickly it ended.
+IMAGE_TROUBLES: Final = ("ErrImagePull", "ErrImageNeverPull")  # Told in full by an event of their own.
 FAULT_SECONDS: Final = 5.0  # After an error of our own, before the pod is looked at again.
 
 
@@ -66,6 +68,7 @@ class PodWorker:
         self._reporter = Reporter(means.api, self.update)
         self._probing = Probing(means, self._wake.set)
         self._messages = Messages(means)
+        self._back_offs = BackOffs()
 
     # What the node tells.
 
@@ -196,6 +199,8 @@ class PodWorker:
         actions = step(self._pod, self.observed(), self._means.clock())
         if self._pod is not None and actions.status is not None:
             self._reporter.want(self._pod, actions.status)
+            for one in self._back_offs.begun(self._pod, actions.status):
+                self._means.api.event(self._pod, one.kind, "BackOff", one.message, one.container)
         self._probing.only(self._pod, actions.probe, self._states, self._address)
         for action in actions.do:
             self._launch(action)
@@ -290,8 +295,13 @@ class PodWorker:
         before = self._trouble.get(subject)
         failures = 1 if before is None or passing else before.failures + 1
         self._trouble[subject] = Trouble(why, str(error), self._means.clock(), failures)
-        if self._pod is not None and (before is None or before.message != str(error)):
-            self._means.api.event(self._pod, "Warning", _event_reason(why), str(error))
+        if self._pod is None or (passing and before is not None and before.message == str(error)):
+            return  # What only passes is told once, whatever keeps failing is counted at each try.
+        if isinstance(action, Run):
+            message = f"Error: {why if why in IMAGE_TROUBLES else error}"
+            self._means.api.event(self._pod, "Warning", "Failed", message, action.container)
+        else:
+            self._means.api.event(self._pod, "Warning", why, str(error))
 
 
 def _revision(pod: Pod) -> int:
@@ -334,8 +344,3 @@ def _subject(action: Action) -> str:
             return SANDBOX
         case _:
             return type(action).__name__
-
-
-def _event_reason(why: str) -> str:
-    """Kubernetes' events call what keeps a container from being made `Failed`."""
-    return why if why.startswith("Failed") else "Failed"

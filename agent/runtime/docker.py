@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Final, Self, TypeVar
 
 import docker.errors
@@ -51,6 +52,8 @@ MAKE_SECONDS: Final = 60.0
 TELL_SECONDS: Final = 10.0
 SLOT_SECONDS: Final = 20.0  # A call that hangs longer gives its place to others.
 PULL_SECONDS: Final = 600.0
+REMOVAL_SECONDS: Final = 30.0
+REMOVAL_POLL_SECONDS: Final = 0.1
 THREADS: Final = 64
 CALLS_PER_CORE: Final = 2  # A start is CPU, not waiting: more at once only makes each one late.
 
@@ -135,8 +138,9 @@ class DockerRuntime:
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
-                if error.status_code != 409:  # "removal … is already in progress"
+                if error.status_code != 409:
                     raise
+                self._await_removal(container_id)
 
         await self._ask(call)
         self._details.pop(container_id, None)
@@ -292,6 +296,17 @@ class DockerRuntime:
             state = self._api.inspect_container(container_id)["State"]
             if not state["Error"]:
                 raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
+
+    def _await_removal(self, container_id: str) -> None:
+        """It is in progress already, and until it is done the name is taken by a container that dies."""
+        end = monotonic() + REMOVAL_SECONDS
+        while monotonic() < end:
+            try:
+                self._teller.inspect_container(container_id)
+            except docker.errors.NotFound:
+                return
+            sleep(REMOVAL_POLL_SECONDS)
+        raise Unavailable(f"Docker at {self._host}: container {container_id[:12]} is still being removed")
 
     def _pause(self) -> str:
         """The id of the pause image, loaded if the engine lacks it."""

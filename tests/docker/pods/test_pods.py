@@ -136,6 +136,8 @@ def test_a_container_that_fails_is_restarted_at_once_then_backs_off(play: Play) 
                 "back-off 10s restarting failed container=app pod=web_shop(uid-web)"
             )
             assert status_of(pod)["lastState"]["terminated"]["exitCode"] == 3
+            message = "Back-off restarting failed container app in pod web_shop(uid-web)"
+            assert ("web", "BackOff", message) in host.api.events
             assert pod_phase(pod) == "Running"
 
     play(scenario)

@@ -1,0 +1,200 @@
+"""Images from a registry that asks for a password: pull policies, pull secrets, and what is told when they fail."""
+
+import socket
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import orjson
+import pytest
+from docker.api.client import APIClient
+
+from gitops.kinds.core.pod import Pod, is_ready, pod_status
+from tests.agent_world import Node, a_pod
+from tests.docker.engine import IMAGE
+from tests.docker.pods.conftest import Host
+from tests.docker.pods.inside import FOREVER, Play, container, status_of
+
+USER, PASSWORD = "puller", "s3cret"
+HTPASSWD = "puller:$2b$05$Lu1/.wRbv3Y9sUUNyG2kge4cKA50mArUMBR/k0ny7lJCO4fdBrwwm\n"
+CONFIG = """version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {folder}/images}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
+"""
+
+
+class Registry:
+    """Debian's docker-registry on loopback, which Docker lets us use without TLS."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        (folder / "htpasswd").write_text(HTPASSWD)
+        self._config = folder / "config.yml"
+        self._config.write_text(CONFIG.format(folder=folder, port=port))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ("docker-registry", "serve", str(self._config))
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with (
+                suppress(OSError),
+                socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2]))),
+            ):
+                return
+            time.sleep(0.05)
+        raise AssertionError("the registry does not listen")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def secret(self, name: str, password: str = PASSWORD) -> dict[str, Any]:
+        login = b64encode(f"{USER}:{password}".encode()).decode()
+        config = {"auths": {self.address: {"auth": login}}}
+        data = {".dockerconfigjson": b64encode(orjson.dumps(config)).decode()}
+        return {
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": data,
+        }
+
+
+@pytest.fixture(scope="module")
+def registry(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Running, with `shop:1` in it that nobody has locally."""
+    if which("docker-registry") is None:
+        pytest.skip("not installed: docker-registry")
+    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry.start()
+    client = APIClient(base_url=docker_host, version="1.41", timeout=60)
+    client.tag(IMAGE, f"{registry.address}/shop", "1")
+    login = {"username": USER, "password": PASSWORD}
+    answers = list(
+        client.push(f"{registry.address}/shop", tag="1", auth_config=login, stream=True, decode=True)
+    )
+    assert not [one for one in answers if "error" in one], answers
+    client.remove_image(f"{registry.address}/shop:1")
+    client.close()
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture
+def shop(registry: Registry, docker_host: str) -> Iterator[str]:
+    """The image's name; absent before and after."""
+    name = f"{registry.address}/shop:1"
+    yield name
+    client = APIClient(base_url=docker_host, version="1.41", timeout=60)
+    for image in client.images(name):
+        client.remove_image(name, force=True)
+        assert image
+    client.close()
+
+
+def a_puller(name: str, image: str, policy: str, secret: str) -> Pod:
+    app = {**container("app", FOREVER), "image": image, "imagePullPolicy": policy}
+    return a_pod(name, containers=[app], imagePullSecrets=[{"name": secret}])
+
+
+def waits_for(reason: str, pod: Pod) -> bool:
+    statuses = pod_status(pod).get("containerStatuses", [])
+    return bool(statuses) and status_of(pod)["state"].get("waiting", {}).get("reason") == reason
+
+
+async def waiting(node: Node, uid: str, reason: str) -> str:
+    pod = await node.until(uid, lambda pod: waits_for(reason, pod))
+    return status_of(pod)["state"]["waiting"].get("message", "")
+
+
+def told(host: Host, name: str) -> list[tuple[str, str]]:
+    return [(reason, message) for pod, reason, message in host.api.events if pod == name]
+
+
+def test_a_private_image_waits_in_kubernetes_words_until_its_secret_comes(
+    play: Play, registry: Registry, shop: str
+) -> None:
+    async def scenario(host: Host) -> None:
+        async with host.agent() as node:
+            host.api.put(a_puller("web", shop, "IfNotPresent", "login"))
+            assert "no basic auth credentials" in await waiting(node, "uid-web", "ErrImagePull")
+            message = await waiting(node, "uid-web", "ImagePullBackOff")
+            assert message.startswith(f'Back-off pulling image "{shop}": ErrImagePull: ')
+
+            await host.api.put_object(registry.secret("login"))
+            await node.until("uid-web", is_ready)
+
+        events = told(host, "web")
+        assert events[0] == ("Pulling", f'Pulling image "{shop}"')
+        assert events[1][0] == "Failed"
+        assert events[1][1].startswith(f'Failed to pull image "{shop}": ')
+        assert events[2:4] == [
+            ("Failed", "Error: ErrImagePull"),
+            ("BackOff", f'Back-off pulling image "{shop}"'),
+        ]
+        assert ("Pulled", f'Successfully pulled image "{shop}"') in events
+        assert PASSWORD not in str(host.api.events)
+
+    play(scenario)
+
+
+def test_a_wrong_password_and_an_unknown_tag_are_told(play: Play, registry: Registry, shop: str) -> None:
+    async def scenario(host: Host) -> None:
+        await host.api.put_object(registry.secret("wrong", "guess"))
+        await host.api.put_object(registry.secret("right"))
+        async with host.agent() as node:
+            host.api.put(a_puller("web", shop, "IfNotPresent", "wrong"))
+            host.api.put(a_puller("tag", f"{registry.address}/shop:none", "IfNotPresent", "right"))
+            assert "unauthorized" in await waiting(node, "uid-web", "ErrImagePull")
+            await waiting(node, "uid-tag", "ErrImagePull")
+
+    play(scenario)
+
+
+def test_policies_decide_whether_the_registry_is_asked(play: Play, registry: Registry, shop: str) -> None:
+    async def scenario(host: Host) -> None:
+        await host.api.put_object(registry.secret("login"))
+        async with host.agent() as node:
+            host.api.put(a_puller("never", shop, "Never", "login"))
+            assert await waiting(node, "uid-never", "ErrImageNeverPull") == (
+                f'Container image "{shop}" is not present with pull policy of Never'
+            )
+            host.api.put(a_puller("first", shop, "IfNotPresent", "login"))
+            await node.until("uid-first", is_ready)
+            host.api.put(a_puller("second", shop, "IfNotPresent", "login"))
+            host.api.put(a_puller("always", shop, "Always", "login"))
+            await node.until("uid-second", is_ready)
+            await node.until("uid-always", is_ready)
+            await node.until("uid-never", is_ready, seconds=40)
+
+            here = ("Pulled", f'Container image "{shop}" already present on machine')
+            assert here in told(host, "second")
+            assert here in told(host, "never")
+            assert ("Pulling", f'Pulling image "{shop}"') in told(host, "first")
+            assert ("Pulling", f'Pulling image "{shop}"') in told(host, "always")
+            assert "Pulling" not in [reason for reason, _ in told(host, "second")]
+
+            registry.stop()
+            try:
+                host.api.put(a_puller("again", shop, "Always", "login"))
+                host.api.put(a_puller("third", shop, "IfNotPresent", "login"))
+                assert "connection refused" in await waiting(node, "uid-again", "ErrImagePull")
+                await node.until("uid-third", is_ready)
+            finally:
+                registry.start()
+
+    play(scenario)
