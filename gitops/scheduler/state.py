@@ -258,6 +258,8 @@ class State:
             row.scored_memory += sign * template.scored[1]
             for port in template.ports:
                 row.ports[port] += sign
+                if not row.ports[port]:
+                    del row.ports[port]
             self.log.append(row.rank)
             self.logged += 1
             if len(self.log) > LOG_MAX:
