@@ -23,6 +23,8 @@ from gitops.kinds.schema import path_text
 DEPTH_MAX: Final = 100  # The deepest official object has about forty levels; what walks it is recursive.
 _JSON: Final = ("", "application/json", "application/octet-stream", "*/*")
 _YAML: Final = ("application/yaml", "application/apply-patch+yaml")
+_PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+_IN_YAML: Final = "add `--dry-run=client -o yaml | kubectl apply -f -` to the command"  # kubectl has no other way.
 _PROPAGATIONS: Final[tuple[Propagation, ...]] = ("Background", "Foreground", "Orphan")
 Json = Any  # A JSON value.
 
@@ -124,8 +126,9 @@ def media_of(request: web.Request) -> str:
 def unsupported(media: str, accepted: Iterable[str]) -> web.HTTPException:
     """415, in Kubernetes' words."""
     types = ", ".join(filter(None, accepted))
+    hint = f"; {_IN_YAML}" if media == _PROTOBUF else ""
     return web.HTTPUnsupportedMediaType(
-        text=f"the body of the request was in an unknown format ({media}) - accepted media types include: {types}"
+        text=f"the body of the request was in an unknown format ({media}) - accepted media types include: {types}{hint}"
     )
 
 

@@ -19,7 +19,8 @@ from gitops.kinds.errors import Forbidden
 from gitops.kinds.gitward import DECLARED, declared_key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import with_meta
-from gitops.store.contract import Position, Put, Txn
+from gitops.reconcile import Reader
+from gitops.store.contract import Put, Txn
 from tests.integration.master.whole import Site, Whole, config_map, deployment
 from tests.tools.kubectl import kubectl as kubectl_binary
 
@@ -38,13 +39,14 @@ async def kubectl(whole: Whole, *arguments: str, fails: bool = False) -> str:
 
 async def drift(whole: Whole, kind: Kind[Any], name: str, change: dict[str, Any], manager: str) -> None:
     """As a controller or an agent writes: through admission, past what people may not."""
-    old = whole.found(kind, "default", name)
-    new = {**old, **{field: {**old[field], **value} for field, value in change.items()}}
-    now = whole.master._clock.now()
-    put = admit_update(whole.store.view(), kind, old, new, now=now, manager=manager)
-    await whole.store.commit(
-        Txn((Put(put, Position(int(old["metadata"]["resourceVersion"]))),), manager, "test")
-    )
+
+    def build(reader: Reader) -> Txn:
+        old: Any = reader.object(kind.key("default", name))
+        new = {**old, **{field: {**old[field], **value} for field, value in change.items()}}
+        put = admit_update(reader, kind, old, new, now=whole.master._clock.now(), manager=manager)
+        return Txn((Put(put),), manager, "test")
+
+    await whole.store.transact(build)
 
 
 def events(whole: Whole, reason: str) -> list[str]:

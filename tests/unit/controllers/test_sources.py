@@ -87,7 +87,8 @@ def test_what_is_in_the_way_is_told_until_it_is_gone() -> None:
 def test_what_others_wait_for_behind_us_is_theirs_to_tell() -> None:
     both: Any = record(a_claim(), a_claim(source="other"), applied="c1", waiting="x")
     line = "other/web.yaml:1: ConfigMap shop/a: already declared at shop/web.yaml:1 of source shop, which keeps it"
-    world = World(source(declared="c1"), {**both, "status": {"applied": "c1", "waiting": line}})
+    waits: Any = {**both, "status": {"applied": "c1", "waiting": line}}
+    world = World(source(declared="c1"), waits)
 
     told: Any = reconcile(world.view, SHOP, NOW).status
 
