@@ -1,5 +1,6 @@
 """`gitward bench …`: the commands and their flags; what they run is in `bench/`, imported when it is."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,20 @@ def bench_deploy(
     from gitops.cli.bench.deploy import run_bench
 
     run_bench(pods=pods, runs=runs)
+
+
+@bench.command("render")
+def bench_render(
+    apps: Annotated[int, typer.Option(envvar=_env("APPS"), help="How many overlays there are.")] = 100,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+    render_bin_dir: Annotated[
+        Path | None, typer.Option(envvar=_env("RENDER_BIN_DIR"), help="Where kubectl is. [default: PATH]")
+    ] = None,
+) -> None:
+    """Overlays rendered at first and again when one is touched, against bare kubectl in the same run."""
+    from gitops.cli.bench.render import run_bench
+
+    run_bench(apps=apps, runs=runs, bin_dir=render_bin_dir)
 
 
 @bench.command("scale")

@@ -101,7 +101,8 @@ def _from(top: Path, path: str) -> str:
 def _shown(top: Path, line: str) -> str:
     """A line that begins with a path of the repository, with that path as seen from here."""
     file, colon, rest = line.partition(":")
-    return f"{os.path.relpath(top / file)}{colon}{rest}"
+    seen = os.path.relpath(top / file)
+    return f"{top / file if seen.startswith('..') else seen}{colon}{rest}"
 
 
 def _entries(path: Path) -> Iterator[Entry]:

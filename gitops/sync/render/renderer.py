@@ -2,7 +2,7 @@
 
 What is remembered is what a renderer put out, under a name that covers all that it depends on: the renderer itself,
 its arguments, and every file of every folder that it may reach. So a commit that touches one app renders one app. What
-needs keys comes afterwards, each time. It blocks: for a thread, one caller at a time.
+needs keys comes afterwards, each time. It blocks: for threads, any number of sources at once.
 """
 
 import os
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from gitops.kinds.errors import Invalid
@@ -22,7 +23,7 @@ from gitops.sync.render.box import End
 from gitops.sync.render.charts import draws, placed
 from gitops.sync.render.parse import Failure, Parsed
 from gitops.sync.render.plan import Job, Planner
-from gitops.sync.render.roots import Root
+from gitops.sync.render.roots import Root, Tool
 from gitops.sync.render.sandbox import Sandbox
 from gitops.sync.render.tree import Tree
 from gitops.sync.render.unseal import SealedFile, Unsealing, VerifiedKey
@@ -73,21 +74,19 @@ class Renderer:
         self._planner = Planner(parser, self._binaries)
         self._cache: OrderedDict[str, _Output] = OrderedDict()
         self._cached_bytes = 0
+        self._lock = Lock()  # Of the cache and the planner's memory; nothing is rendered under it.
         self.runs = 0
 
     def jobs(self, roots: Sequence[Root], tree: Tree) -> tuple[Job, ...]:
         """What is to be rendered, without rendering it. A job of equal `id` has an equal result, but for keys."""
-        return self._planner.jobs(roots, tree)
+        with self._lock:
+            return self._planner.jobs(roots, tree)
 
     def render(
         self, jobs: Sequence[Job], tree: Tree, verified_key: VerifiedKey, *, placeholders: bool = False
     ) -> list[Rendered]:
         """The results, in order. `placeholders`: values that no key opens are some text (for `gitward check`)."""
-        outputs: dict[str, _Output] = {}
-        for job in jobs:
-            if (known := self._cache.get(job.id)) is not None:
-                self._cache.move_to_end(job.id)
-                outputs[job.id] = known
+        outputs = self._remembered(jobs)
         missing = [job for job in jobs if job.id not in outputs and not job.problems]
         with ThreadPoolExecutor(AT_ONCE, "render") as pool:
             for begin in range(0, len(missing), AT_ONCE):  # So that the texts of a few are in memory at once.
@@ -97,7 +96,6 @@ class Renderer:
                     job.id: output
                     for job, output in zip(some, pool.map(self._run, some, contents), strict=True)
                 }
-        self.runs += len(missing)
         self._remember({job.id: outputs[job.id] for job in missing})
         return [
             self._rendered(job, outputs[job.id], verified_key, placeholders)
@@ -105,6 +103,10 @@ class Renderer:
             else Rendered(job, None, job.problems)
             for job in jobs
         ]
+
+    def path_of(self, tool: Tool) -> Path:
+        """Where a renderer is. BadRequest: there is none."""
+        return self._binaries.find(tool).path
 
     def told(self) -> tuple[str, ...]:
         """Which renderers are used, and how they are confined: for `gitward status`."""
@@ -114,14 +116,23 @@ class Renderer:
     def close(self) -> None:
         self._sandbox.close()
 
+    def _remembered(self, jobs: Sequence[Job]) -> dict[str, _Output]:
+        with self._lock:
+            found = {job.id: self._cache[job.id] for job in jobs if job.id in self._cache}
+            for name in found:
+                self._cache.move_to_end(name)
+        return found
+
     def _remember(self, outputs: dict[str, _Output]) -> None:
-        for name, output in outputs.items():
-            if output.is_lasting:
-                self._cache[name] = output
-                self._cached_bytes += output.size_bytes
-        while self._cached_bytes > CACHE_BYTES_MAX:
-            _, output = self._cache.popitem(last=False)
-            self._cached_bytes -= output.size_bytes
+        with self._lock:
+            self.runs += len(outputs)
+            for name, output in outputs.items():
+                if output.is_lasting and name not in self._cache:
+                    self._cache[name] = output
+                    self._cached_bytes += output.size_bytes
+            while self._cached_bytes > CACHE_BYTES_MAX:
+                _, output = self._cache.popitem(last=False)
+                self._cached_bytes -= output.size_bytes
 
     def _run(self, job: Job, contents: Sequence[bytes]) -> _Output:
         files = [(entry.path, content) for entry, content in zip(job.inputs, contents, strict=True)]

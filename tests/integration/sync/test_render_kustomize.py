@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_a_commit_that_touches_one_app_renders_one_app(tmp_path: Path) -> None:
         assert fresh.renderer.runs == 5
         fresh.render(SHOP)  # A revert.
         assert fresh.renderer.runs == 5
+
+
+def test_several_sources_may_render_at_once(shop: World) -> None:
+    def own(number: int) -> list[str]:
+        files = {
+            f"a{number}/kustomization.yaml": f"namespace: n{number}\nresources: [w.yaml]\n",
+            f"a{number}/w.yaml": DEPLOYMENT,
+        }
+        return [obj["metadata"]["namespace"] for one in shop.render(files) for obj in values(one)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(own, range(8))) == [[f"n{number}"] for number in range(8)]
 
 
 def test_a_file_that_a_generator_reads_is_part_of_what_a_render_depends_on(shop: World) -> None:
