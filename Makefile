@@ -32,6 +32,7 @@ fmt: $(VENV)/ready ## format and fix what can be fixed
 
 bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a named peer or floor
 	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench deploy
+	@$(VENV)/bin/gitward bench store
 	@$(VENV)/bin/gitward bench scale
 	@$(SUDO) $(VENV)/bin/gitward bench render --render-bin-dir "$$($(PY) tests/tools/kubectl.py)"
 

@@ -51,3 +51,17 @@ def bench_scale(
     from gitops.cli.bench.scale import run_bench
 
     run_bench(pods=pods, nodes=nodes, runs=runs)
+
+
+@bench.command("store")
+def bench_store(
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+    directory: Annotated[
+        Path | None,
+        typer.Option(envvar=_env("DIRECTORY"), help="On the disk to be measured. [default: TMPDIR]"),
+    ] = None,
+) -> None:
+    """Transactions, one large commit, watchers, bytes, memory and start, against bare SQLite in the same run."""
+    from gitops.cli.bench.store import run_bench
+
+    run_bench(runs=runs, directory=directory)

@@ -24,7 +24,7 @@ from gitops.store.contract import (
     position,
 )
 
-SECRET_FIELDS: Final = ("data", "stringData", "binaryData")
+SECRET_FIELDS: Final = frozenset({"data", "stringData", "binaryData"})
 
 Heads = Callable[[Key], KubeObject | None]  # The newest decided object at a key.
 
@@ -77,7 +77,7 @@ def position_of(obj: KubeObject | None) -> Position:
 def sealed_as(before: KubeObject | None, after: KubeObject, key: Key) -> KubeObject:
     """`after`, its secret fields wrapped if it is a Secret or if those of `before` were: sealing is sticky."""
     new = cast("dict[str, object]", after)
-    if not any(name in new for name in SECRET_FIELDS):
+    if SECRET_FIELDS.isdisjoint(new):
         return after
     if (key.group, key.kind) != ("", "Secret") and not _has_secrets(before):
         return after
@@ -128,4 +128,6 @@ def _equal(before: KubeObject, after: KubeObject) -> bool:
 
 
 def _stamped(obj: KubeObject, at: Position) -> KubeObject:
-    return with_meta(obj, resourceVersion=str(at))
+    if None in obj["metadata"].values():  # A field that is null is absent.
+        return with_meta(obj, resourceVersion=str(at))
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(at)}}

@@ -6,7 +6,7 @@ the second to the third is synchronous, so nothing is missed and nothing comes t
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -70,6 +70,7 @@ class Feed:
         self.floor = view.revision  # Memory holds every change after this one.
         self.window = Revision(0)  # A watch may begin here, and not before.
         self._watchers: dict[Topic, dict[Watcher, None]] = {}
+        self._watched: Counter[Topic] = Counter()  # How many scopes concern a kind.
         self._subscribers: dict[object, Callable[[Batch], None]] = {}
         self._closed = False
 
@@ -83,6 +84,8 @@ class Feed:
             self._tell(published, batch)
         interested: dict[Watcher, list[Change]] = {}
         for change in batch.changes:
+            if change.key[:2] not in self._watched:
+                continue
             for watcher in self._interested(change):
                 interested.setdefault(watcher, []).append(change)
         for watcher, changes in interested.items():
@@ -173,9 +176,14 @@ class Feed:
         if self._closed:
             watcher.end(Unavailable("the store was closed: watch again"))
         for scope in watcher.scopes:
+            self._watched[scope[:2]] += 1
             self._watchers.setdefault(_topic(scope), {})[watcher] = None
 
     def _remove(self, watcher: Watcher) -> None:
+        for scope in watcher.scopes:
+            self._watched[scope[:2]] -= 1
+            if not self._watched[scope[:2]]:
+                del self._watched[scope[:2]]
         for topic in {_topic(scope) for scope in watcher.scopes}:
             watchers = self._watchers[topic]
             watchers.pop(watcher, None)

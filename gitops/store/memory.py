@@ -13,21 +13,28 @@ from gitops.store.decide import decide
 from gitops.store.feed import Feed, check_reach, holds
 from gitops.view import View
 
-_EPOCH: Final = 1  # One process, one leader, for ever.
+_EPOCH_FIRST: Final = 1
 
 
 class MemoryStore:
     """The contract without a disk: a transaction is visible as soon as it is decided."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], view: View | None = None) -> None:
+        """`view`: what it begins with, and shows from then on: a fork of another store's, for instance."""
         self._clock = clock
-        self._feed = Feed(View())
+        self._feed = Feed(View() if view is None else view)
+        self._epoch = _EPOCH_FIRST
         self._commits: dict[str, dict[str, SourceCommit]] = {}  # Source -> commit id -> its latest revision.
         self._closed = False
 
     @property
     def epoch(self) -> int:
-        return _EPOCH
+        return self._epoch
+
+    def lead(self) -> int:
+        """Another leader from now on: the epoch before it is fenced. Returns the new one."""
+        self._epoch += 1
+        return self._epoch
 
     @property
     def problem(self) -> str | None:
@@ -44,7 +51,7 @@ class MemoryStore:
         if self._closed:
             raise Unavailable("the store is closed")
         view, now = self.view(), self._clock()
-        decision = decide(txn, view.object, revision=view.revision, epoch=_EPOCH, now=now)
+        decision = decide(txn, view.object, revision=view.revision, epoch=self._epoch, now=now)
         if decision.recorded:
             revision = decision.committed.revision
             if txn.source:

@@ -6,7 +6,7 @@ cannot be told apart from noise does not shrink, and a size must not tell what t
 """
 
 import zlib
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import orjson
 
@@ -51,13 +51,14 @@ class Sealed(Opener):
 class Dictionary(Opener):
     """What bodies of one owner (or one kind) are packed against; immutable."""
 
-    __slots__ = ("_window", "id")
+    __slots__ = ("_packer", "_window", "id")
     alike = True
 
     def __init__(self, number: int, body: bytes) -> None:
         super().__init__()
         self.id = number
         self._window = body[-WINDOW_BYTES:]
+        self._packer: Any = None  # zlib gives its compressors no name to be typed by.
 
     @classmethod
     def stored(cls, number: int, body: bytes) -> "Dictionary":
@@ -67,9 +68,19 @@ class Dictionary(Opener):
         except zlib.error as error:
             raise StoreUnusable(f"dictionary {number} is damaged ({error}): restore a backup") from error
 
+    def warm(self) -> None:
+        """Keep a compressor that has read the dictionary (40 KB): to copy it takes half as long as to make one."""
+        self._packer = self._fresh()
+
+    def cool(self) -> None:
+        self._packer = None
+
     def pack(self, body: bytes) -> bytes:
-        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL, zdict=self._window)
-        return packer.compress(body) + packer.flush()
+        packer = self._packer.copy() if self._packer else self._fresh()
+        return cast("bytes", packer.compress(body) + packer.flush())
+
+    def _fresh(self) -> Any:
+        return zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL, zdict=self._window)
 
     def unpack(self, packed: bytes) -> bytes:
         """Raises zlib.error for what it did not pack."""

@@ -39,7 +39,8 @@ class Sealer:
 
     def encode(self, key: Key, obj: KubeObject) -> tuple[bytes, bool]:
         """The JSON of `obj` without its resourceVersion, and whether leaves in it are sealed. Invalid: no JSON."""
-        meta = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+        meta = obj["metadata"].copy()
+        meta.pop("resourceVersion", None)
         bare = {**obj, "metadata": meta}
         try:
             return orjson.dumps(bare), False  # Most objects hold no secret, and orjson refuses a `Sensitive`.

@@ -12,11 +12,10 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from gitops.entry import Packed
 from gitops.kinds.errors import Unavailable
@@ -63,12 +62,11 @@ log = logging.getLogger(__name__)
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pending:
+class Pending(NamedTuple):
     """A decided transaction on its way to disk, and who waits for it."""
 
     batch: Batch
-    waiting: list[tuple[asyncio.Future[Committed], Committed]] = field(default_factory=list)
+    waiting: list[tuple[asyncio.Future[Committed], Committed]]
 
 
 class SqliteStore:
@@ -92,6 +90,7 @@ class SqliteStore:
         self._revision = opened.view.revision  # The newest decided one.
         self._pending: deque[Pending] = deque()
         self._overlay: dict[Key, Change] = {}  # The newest pending change of a key.
+        self._outbox: list[Record] = []  # Decided in this round of the loop.
         self._generation = 0
         self._problem: str | None = None
         self._closed = False
@@ -139,12 +138,14 @@ class SqliteStore:
         return self._problem
 
     async def commit(self, txn: Txn) -> Committed:
-        return await self._submit(txn)
+        submitted = self._submit(txn)
+        return submitted if isinstance(submitted, Committed) else await submitted
 
     async def transact(self, build: Callable[[Reader], Txn]) -> Committed:
         # No await in between: what it saw is what it is decided on.
         newest: Reader = Ahead(self._feed.view, self._overlay) if self._overlay else self._feed.view
-        return await self._submit(build(newest))
+        submitted = self._submit(build(newest))
+        return submitted if isinstance(submitted, Committed) else await submitted
 
     def view(self) -> View:
         return self._feed.view
@@ -206,6 +207,7 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
+        self._post()
         stopped = await asyncio.to_thread(self._writer.stop, timeout_seconds=self._disk_seconds_max)
         self._look.cancel()
         self._feed.close()
@@ -220,7 +222,7 @@ class SqliteStore:
 
     # Deciding.
 
-    async def _submit(self, txn: Txn) -> Committed:
+    def _submit(self, txn: Txn) -> Committed | asyncio.Future[Committed]:
         if self._closed:
             raise Unavailable("the store is closed")
         if self._hangs:
@@ -234,7 +236,7 @@ class SqliteStore:
         # An equal put, too, waits for what it is equal to.
         future: asyncio.Future[Committed] = self._loop.create_future()
         self._pending[-1].waiting.append((future, decision.committed))
-        return await future
+        return future
 
     def _head(self, key: Key) -> KubeObject | None:
         ahead = self._overlay.get(key)
@@ -256,10 +258,18 @@ class SqliteStore:
         if not self._pending:
             self._answered = self._loop.time()
         self._revision = revision
-        self._pending.append(Pending(Batch(revision, changes)))
+        self._pending.append(Pending(Batch(revision, changes), []))
         for change in changes:
             self._overlay[change.key] = change
-        self._writer.put(record)
+        # What is decided in one round of the loop shares an fsync: the writer must not run off with the first alone.
+        if not self._outbox:
+            self._loop.call_soon(self._post)
+        self._outbox.append(record)
+
+    def _post(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for record in outbox:
+            self._writer.put(record)
 
     # Publishing.
 

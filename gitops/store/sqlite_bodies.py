@@ -15,6 +15,7 @@ from gitops.store.pack import PLAIN, SMALL_BYTES, Dictionary, Sealed, stored_dic
 from gitops.store.seal import Sealer
 
 KEPT_MAX: Final = 2_048  # Dictionaries in memory, of up to 8 KB.
+WARM_MAX: Final = 64  # Those that packed last are ready to pack again.
 
 SELECTED: Final = "v.id, v.dictionary, v.sealed, v.body"  # The columns of a `Row`.
 
@@ -30,7 +31,7 @@ class Row(NamedTuple):
 
 def siblings_of(key: Key, obj: KubeObject) -> str:
     """Under which name an object's dictionary is kept: objects of one owner and kind have most of it in common."""
-    owner = controller_of(obj)
+    owner = controller_of(obj) if "ownerReferences" in obj["metadata"] else None
     return f"{key.group}/{key.kind}/{owner['uid']}" if owner else f"{key.group}/{key.kind}"
 
 
@@ -41,6 +42,7 @@ class Shelf:
         self._sealed = Sealed(sealer)
         self._by_number: dict[int, Dictionary] = {}
         self._newest: dict[str, Dictionary] = {}
+        self._warm: dict[int, Dictionary] = {}
 
     def packed(self, connection: sqlite3.Connection, row: Row) -> Packed:
         """The body of a row that is no deletion, with what opens it."""
@@ -62,11 +64,16 @@ class Shelf:
         found = self._newest.get(siblings) or self._read_newest(connection, siblings)
         if found is None or found.is_outgrown(body):
             found = self._write(connection, siblings, body)
+        if found.id not in self._warm:
+            self._warm_up(found)
         packed = found.pack(body)
         return Packed(packed, found) if len(packed) < len(body) else Packed(body, PLAIN)
 
     def forget(self) -> None:
         """A transaction was refused: what it wrote is not there."""
+        for dictionary in self._warm.values():
+            dictionary.cool()  # An entry of the view may keep it for long.
+        self._warm.clear()
         self._by_number.clear()
         self._newest.clear()
 
@@ -75,6 +82,12 @@ class Shelf:
         for name, dictionary in [*self._newest.items()]:
             if dictionary.id in numbers:
                 del self._newest[name]
+
+    def _warm_up(self, dictionary: Dictionary) -> None:
+        dictionary.warm()
+        self._warm[dictionary.id] = dictionary
+        if len(self._warm) > WARM_MAX:
+            self._warm.pop(next(iter(self._warm))).cool()
 
     def _opener(self, connection: sqlite3.Connection, row: Row) -> Opener:
         if row.dictionary is None:

@@ -28,6 +28,9 @@ from gitops.view import View
 
 SCHEMA: Final = 2
 BUSY_SECONDS: Final = 5.0
+# Packed rows are small, and each commit writes the pages that it touches as a whole.
+PAGE_BYTES: Final = 1_024
+LOG_BYTES: Final = 8 << 20  # Then it is moved into the file: a page that was written often is moved once.
 WAL_BYTES_MAX: Final = 64 << 20  # What a large commit leaves of its log once it was checkpointed.
 FULL_BYTES: Final = 64 << 10  # With less room SQLite has no shared memory, and calls that an I/O error.
 
@@ -114,8 +117,10 @@ def connect(path: Path) -> sqlite3.Connection:
     path.chmod(0o600)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # Of a new file; an old one keeps its own.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         connection.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.Error:
