@@ -188,7 +188,9 @@ class Syncer:
         allowed = mirror.source.allow_mac_only_encrypted
         keyring = self._keys.keyring()
         opener = partial(keyring.open, allow_mac_only_encrypted=allowed)
-        compiled = self._gatherer.gather(mirror, commit, opener, keyring.verified_key)
+        compiled = self._gatherer.gather(
+            mirror, commit, opener, partial(keyring.verified_key, allow_mac_only_encrypted=allowed)
+        )
         commits = mirror.commits_since(live, commit)
         return compiled, tuple(value for one in commits for value in one.allow_prune)
 

@@ -32,7 +32,7 @@ from gitops.sync.secrets.formats import marked_format
 from gitops.sync.zygote import Parser, unpacked
 
 AT_ONCE: Final = min(os.cpu_count() or 1, 4)
-CACHE_BYTES_MAX: Final = 32 << 20
+CACHE_BYTES_MAX: Final = 16 << 20  # For reverts, and what is asked again with another key.
 FOLDER: Final = "render"
 BINARIES: Final = "bin"
 _ALIASES: Final = (re.compile(rb"[\s\[{,:-]&\w"), re.compile(rb"[\s\[{,:-]\*\w"))

@@ -1,8 +1,10 @@
 """Encrypted files in what is rendered: kubectl and helm never see a plain value, and only what belongs opens."""
 
+import os
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from gitops.sync.render.roots import renders
 from gitops.sync.secrets.formats import Format
 from gitops.sync.secrets.keys import keygen
 from gitops.sync.secrets.opening import Keyring
-from gitops.sync.secrets.writer import encrypt_any, encrypt_file
+from gitops.sync.secrets.wholes import encrypt_whole, fresh_sealing
+from gitops.sync.secrets.writer import RULE, encrypt_any, encrypt_file
 from tests.integration.sync.render_world import CHART, World, tree_of, world
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -180,6 +183,17 @@ def test_a_file_that_was_changed_does_not_open(shop: World, case: tuple[str, str
 
     assert expected in problems[0]
     assert "canary" not in str(problems)
+
+
+def test_a_mac_over_encrypted_values_alone_is_refused_unless_it_is_allowed(shop: World) -> None:
+    sealing = fresh_sealing(((RECIPIENT,),), 1, {**RULE, "mac_only_encrypted": True}, NOW, os.urandom)
+    text = encrypt_whole(SECRET.encode(), Format.YAML, sealing).decode().replace("name: db", "name: mine")
+
+    refused = shop.one(overlay(s_yaml=text), KEYRING.verified_key)
+    allowed = shop.one(overlay(s_yaml=text), partial(KEYRING.verified_key, allow_mac_only_encrypted=True))
+
+    assert "sops.mac_only_encrypted is refused in what is rendered" in refused.problems[0]
+    assert stated(allowed)[0]["metadata"]["name"] == "big-mine"
 
 
 def test_a_value_of_a_file_that_the_folder_does_not_reach_does_not_open(shop: World) -> None:
