@@ -43,14 +43,15 @@ def set_up(settings: NetworkSettings) -> None:
 
 def _ours(ipr: IPRoute, settings: NetworkSettings) -> int | None:
     """The index of our bridge, None if there is none."""
-    for link in ipr.get_links(ifname=BRIDGE) if ipr.link_lookup(ifname=BRIDGE) else ():
+    for index in ipr.link_lookup(ifname=BRIDGE):
+        link = ipr.get_links(index)[0]  # By number: by name every link of the host would be read.
         alias, wanted = link.get_attr("IFLA_IFALIAS") or "", bridge_alias(settings.cluster, settings.node)
         if alias != wanted:
             raise Invalid(
                 f"the link {BRIDGE} of this host belongs to {alias or 'something else'!r}, wanted {wanted!r}: one host "
                 "is a node of one cluster; run `gitward down` with the other's data directory first"
             )
-        return int(link["index"])
+        return int(index)
     return None
 
 

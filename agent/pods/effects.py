@@ -19,7 +19,7 @@ from agent.pods.refused import Refused
 from agent.pods.resources import limits_of, runs_as_root, security_of
 from agent.pods.simulation import labels_of_simulation
 from agent.pods.status import every_container
-from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, SandboxSpec
+from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, ContainerState, SandboxSpec
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
 from gitops.kinds.core.pod import Container, Pod
@@ -29,8 +29,8 @@ from gitops.kinds.objects import uid
 GRACE_LEFT_MIN_SECONDS: Final = 2.0  # What a process gets when its preStop hook has used up the grace.
 
 
-async def ensure_sandbox(means: Means, pod: Pod) -> str:
-    """The pod's address, once its sandbox runs and is attached."""
+async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
+    """The sandbox and the pod's address, once it runs and is attached."""
     spec, meta = pod["spec"], pod["metadata"]
     on_host = spec.get("hostNetwork", False)
     address = means.node.address if on_host else means.addresses.take(uid(pod))
@@ -50,7 +50,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> str:
         sandbox = await means.runtime.ensure_sandbox(wanted)
         if not on_host:
             await means.network.attach(sandbox.pid, address, uid(pod))
-    return address
+    return sandbox, address
 
 
 async def ensure_volumes(means: Means, pod: Pod) -> None:

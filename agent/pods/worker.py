@@ -150,14 +150,18 @@ class PodWorker:
     async def _look(self) -> bool:
         """Asks the engine where what is known may be old; false if it does not answer."""
         if self._stale:
-            self._stale = False
+            self._stale, asked_at = False, monotonic()
             try:
-                self._states = tuple(await self._means.runtime.states(self._uid))
+                found = tuple(await self._means.runtime.states(self._uid))
             except GitwardError as error:
                 log.debug("engine does not answer", extra={"fields": {"pod": self._uid, "error": str(error)}})
                 self._stale = True
                 await self._means.sleep(ENGINE_RETRY_SECONDS)
                 return False
+            if asked_at < self._changed_at:
+                self._stale = True  # Something ended meanwhile, and this list may be from before.
+                return False
+            self._states = found
         if not self._adopted:
             self._adopted = True
             await self._adopt()
@@ -253,7 +257,9 @@ class PodWorker:
             case _ if pod is None:
                 return  # Gone from the API since the machine said so.
             case EnsureSandbox():
-                self._address = await effects.ensure_sandbox(means, pod)
+                sandbox, self._address = await effects.ensure_sandbox(means, pod)
+                others = (state for state in self._states if state.container != SANDBOX)
+                self._states = (*others, sandbox)
             case EnsureVolumes():
                 await effects.ensure_volumes(means, pod)
                 self._volumes_ready = True
@@ -269,7 +275,7 @@ class PodWorker:
         self._address = ""
 
     async def _carry_out(self, action: Action) -> None:
-        subject = _subject(action)
+        subject, known = _subject(action), False
         try:
             await self._do(action)
         except GitwardError as error:
@@ -280,6 +286,7 @@ class PodWorker:
             )
             self._note(action, subject, Refused("InternalError", f"{type(error).__name__}: {error}"))
         else:
+            known = isinstance(action, EnsureSandbox | EnsureVolumes | Withdraw)  # What there is now.
             self._trouble.pop(subject, None)
         finally:
             place = _place(action)
@@ -287,7 +294,10 @@ class PodWorker:
                 del self._busy[place]
             self._ended = {one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
             self._ended[action] = self._changed_at = monotonic()
-            self.hint()
+            if known:
+                self._wake.set()
+            else:
+                self.hint()
 
     def _note(self, action: Action, subject: str, error: GitwardError) -> None:
         why = error.why if isinstance(error, Refused) else type(action).__name__
