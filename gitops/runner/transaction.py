@@ -7,12 +7,12 @@ two reconciles of one object can never both create. This replaces kube-controlle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 from gitops.admission import Mint, Settings, admit_create, admit_delete, admit_update, is_released
 from gitops.kinds import registry
 from gitops.kinds.core.event import EVENT
-from gitops.kinds.errors import NotFound
+from gitops.kinds.errors import Conflict, NotFound
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
@@ -23,6 +23,7 @@ from gitops.store.contract import ABSENT, Delete, Put, Txn
 from gitops.view import Position
 
 Op = Put | Delete
+NAME_TRIES_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ def transaction(context: Context, key: Key, writes: Writes) -> Txn | None:
     view = context.view
     ops: dict[Key, Op] = {}
     for obj in writes.create:
-        admitted = _created(context, obj)
+        admitted = _unlike(context, obj, ops)
         ops[key_of(admitted)] = Put(admitted, expect=ABSENT)
-    names = [key_of(op.obj).name for op in ops.values() if isinstance(op, Put)]  # Of what is created.
+    names = [one.name for one in ops]  # Of what is created, in order.
     for obj in (*writes.update, *((writes.status,) if writes.status else ())):
         assert key_of(obj) not in ops, f"{context.component} writes {key_of(obj)} twice for {key}"
         ops[key_of(obj)] = _updated(context, obj, by_status=obj is writes.status)
@@ -85,6 +86,18 @@ def _fence(view: Reader, key: Key, ops: dict[Key, Op], *, touch: bool) -> tuple[
         ops[key] = Put(obj, expect=_position(obj), touch=True)
         return ()
     return ((key, _position(obj)),)
+
+
+def _unlike(context: Context, obj: KubeObject, ops: dict[Key, Op]) -> KubeObject:
+    """Admitted under a name that no other new object of this transaction has: five letters meet in one round of 100.
+
+    Raises: Conflict, if the name is stated, or no free one was found.
+    """
+    for _ in range(NAME_TRIES_MAX):
+        admitted = _created(context, obj)
+        if key_of(admitted) not in ops:
+            return admitted
+    raise Conflict(f"{context.component} makes {key_of(admitted)} twice")
 
 
 def _created(context: Context, obj: KubeObject) -> KubeObject:

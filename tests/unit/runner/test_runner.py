@@ -338,3 +338,26 @@ def test_a_fenced_runner_stops() -> None:
 
     with pytest.raises(Fenced, match="another master leads"):
         asyncio.run(run())
+
+
+def test_two_new_pods_that_would_get_one_name_get_two() -> None:
+    class Repeating:
+        """Each suffix comes twice."""
+
+        minted = 0
+
+        def uid(self) -> str:
+            self.minted += 1
+            return f"uid-{self.minted}"
+
+        def suffix(self) -> str:
+            self.minted += 1
+            return f"{self.minted // 4:05}"
+
+    world = World(a_replica_set(5))
+    runner = Runner(world.store, (REPLICASET_CONTROLLER,), world.clock, Repeating())
+    world.store.subscribe(runner.published)
+
+    world.settle(runner)
+
+    assert len(set(world.names(POD))) == 5
