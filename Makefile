@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test unit lint types fmt bench image clean system
+.PHONY: help demo test unit simulate mutants lint types fmt bench image clean system
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -13,11 +13,19 @@ help: ## show this list
 demo: $(VENV)/ready system ## see a commit become pods behind an ingress, a roll without loss, and a revert
 	@$(SUDO) tests/tools/isolated $(PY) examples-repo/demo.py
 
-test: $(VENV)/ready system ## run every layer: unit, contract, attacks, integration, docker
+test: $(VENV)/ready system ## run every layer: unit, contract, simulated, attacks, integration, docker
 	@$(SUDO) env GITWARD_ALL_LAYERS=1 tests/tools/isolated $(PY) -m pytest tests $(PYTEST)
 
 unit: $(VENV)/ready ## run the fast tests only (no root, no engine)
 	@$(PY) -m pytest tests/unit $(PYTEST)
+
+SEEDS ?= 1000
+FROM ?= 0
+simulate: $(VENV)/ready ## faulty clusters in virtual time: SEEDS=1000 FROM=0; SEED=7 replays one of them
+	@SEED=$(SEED) $(PY) -m gitops.simulator --seeds $(SEEDS) --from $(FROM)
+
+mutants: $(VENV)/ready ## plant ten mistakes, which the simulation must find
+	@$(PY) -m tests.simulated.mutants
 
 lint: $(VENV)/ready types ## ruff, mypy --strict and the import contracts
 	@$(VENV)/bin/ruff check .

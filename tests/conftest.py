@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-LAYERS: Final = ("unit", "contract", "attacks", "integration", "docker")
+LAYERS: Final = ("unit", "contract", "simulated", "attacks", "integration", "docker")
 ALL_LAYERS: Final = bool(os.environ.get("GITWARD_ALL_LAYERS") or os.environ.get("CI"))
 
 # The machine may be slow and shared: a deadline per example would test the machine.

@@ -15,6 +15,7 @@ ROOTS: Final = {
     "agent.node": "`python -m agent.node`, started by `gitward up`",
     "agent.dns.__main__": "`python -m agent.dns`, started by the agent",
     "gitops.store.memory": "the other backend of the store's contract: what tests run on",
+    "gitops.simulator.__main__": "`python -m gitops.simulator`, which `make simulate` runs",
     "gitops.sync.render.child": "the parser, started by the master's half of it",
 }
 EMPTY_NAMES: Final = re.compile(r"(utils?|helpers?|managers?|common|misc|stuff)$", re.IGNORECASE)
