@@ -9,12 +9,10 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Final, cast
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from gitops.admission import Settings as AdmissionSettings
 from gitops.admission import admit_create
@@ -55,7 +53,9 @@ from gitops.scheduler import SCHEDULER
 from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
+from gitops.sync.operators import OperatorSource, remember
 from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
+from gitops.sync.syncer import SOURCES as MIRRORS
 from gitops.sync.syncer import Syncer, SyncSettings
 from gitops.sync.zygote import Parser
 from gitops.version import KUBERNETES_VERSION
@@ -72,7 +72,7 @@ RETENTION: Final = Retention()
 
 @dataclass(frozen=True, slots=True)
 class MasterSettings:
-    """What the operator decided. `source` None: nothing new is followed; known sources go on."""
+    """What the operator decided. `source` None, and no `sync.sources`: nothing new is followed; known sources go on."""
 
     data_dir: Path
     listen: tuple[str, int]
@@ -152,12 +152,19 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         stack.push_async_callback(store.close)
         stack.callback(store.subscribe(_tell_unapplied))
         authority = load_or_make_authority(settings.data_dir / "pki", now=clock.now())
-        syncer = Syncer(store, settings.data_dir, parser, settings.sync, clock=clock.now, epoch=store.epoch)
+        named = _named(settings)
+        sync = replace(
+            settings.sync,
+            sources=remember(settings.data_dir / MIRRORS, named),
+            interval_seconds=settings.interval_seconds,
+        )
+        syncer = Syncer(store, settings.data_dir, parser, sync, clock=clock.now, epoch=store.epoch)
         stack.push_async_callback(syncer.close)
         master = Master(settings, store, authority, syncer)
         stack.callback(store.subscribe(master.noted))
         await _create_missing(store, settings, clock, mint)
-        await _follow(store, settings, clock, mint)
+        for name, source in named.items():
+            await _follow(store, name, source.spec, clock, mint)
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
         runs = RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch)
@@ -168,7 +175,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         stack.push_async_callback(_end, tasks)
         for task in tasks:
             task.add_done_callback(master.task_ended)
-        _start_timer(stack, master, settings)
+        syncer.start()
         yield master
 
 
@@ -214,19 +221,31 @@ async def _create_missing(
             await store.commit(Txn((Put(admitted, expect=ABSENT),), actor=ACTOR, cause="start"))
 
 
-async def _follow(store: SqliteStore, settings: MasterSettings, clock: SystemClock, mint: RandomMint) -> None:
-    """The source that the flags name. A changed URL, branch or path adopts what the source declared before."""
-    if settings.source is None:
-        return
-    known = store.view().get(GIT_SOURCE, GIT_SOURCE.key("", settings.source_name))
+def _named(settings: MasterSettings) -> dict[str, OperatorSource]:
+    """The sources of the flags and of `gitward.yaml`."""
+    sync = settings.sync
+    named = dict(sync.sources)
+    if settings.source is not None:
+        named[settings.source_name] = OperatorSource(
+            settings.source, sync.ssh_key_file, sync.known_hosts, sync.git_credentials_file,
+            sync.allowed_signers_file, sync.gpg_keys_file,
+        )  # fmt: skip
+    return named
+
+
+async def _follow(
+    store: SqliteStore, name: str, spec: GitSourceSpec, clock: SystemClock, mint: RandomMint
+) -> None:
+    """A source of the operator's. A changed URL, branch or path adopts what the source declared before."""
+    known = store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name))
     if known is not None:
-        wanted: GitSource = {**known, "spec": settings.source}
+        wanted: GitSource = {**known, "spec": spec}
     else:
         stated: GitSource = {
             "apiVersion": GIT_SOURCE.api_version,
             "kind": GIT_SOURCE.kind,
-            "metadata": {"name": settings.source_name},
-            "spec": settings.source,
+            "metadata": {"name": name},
+            "spec": spec,
         }
         wanted = admit_create(store.view(), GIT_SOURCE, stated, now=clock.now(), mint=mint, manager=ACTOR)
     await store.commit(Txn((Put(wanted),), actor=ACTOR, cause="flags"))
@@ -259,21 +278,6 @@ def _write_admin(master: Master, clock: SystemClock) -> None:
     issued = master.authority.admin(now=clock.now())
     text = kubeconfig(master.url, master.authority.cert, "admin", issued)
     write_kubeconfig(master.settings.data_dir / "admin.kubeconfig", text)
-
-
-def _start_timer(stack: AsyncExitStack, master: Master, settings: MasterSettings) -> None:
-    """Look at every source now and then; a look that still runs makes the next one wait, not pile up."""
-    timer = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
-
-    async def look_at_all() -> None:
-        for source in master.sources():
-            master.syncer.hint(source["metadata"].get("name", ""))
-
-    timer.add_job(
-        look_at_all, "interval", seconds=settings.interval_seconds, next_run_time=SystemClock().now()
-    )
-    timer.start()
-    stack.callback(timer.shutdown, wait=False)
 
 
 def _tell_unapplied(batch: Batch) -> None:

@@ -4,12 +4,18 @@ Sync writes both; apply and people read them. A declared record lies in the stor
 group `declared.gitward.io` and the kind `Deployment.apps` (core: `Pod`), and is not served by the API.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds.keys import Key
-from gitops.kinds.kind import Kind
+from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.source_spec import GitSourceSpec as GitSourceSpec
+from gitops.kinds.source_spec import SecretReference as SecretReference
+from gitops.kinds.source_spec import SourceApp as SourceApp
+from gitops.kinds.source_spec import Verification as Verification
+from gitops.kinds.source_spec import check_spec
 from gitops.kinds.tables import Row, age_of, columns, name_of
 
 DECLARED_GROUP: Final = "declared.gitward.io"
@@ -20,7 +26,7 @@ class Claim(TypedDict):
     """One app's statement of an object. Sync never deletes a record: it marks a claim `withdrawn` or `held`."""
 
     source: str
-    app: str
+    app: str  # As the source itself where that names no apps.
     commit: str  # The commit in which this statement last changed.
     file: str
     line: int
@@ -36,7 +42,9 @@ class DeclaredStatus(TypedDict):
     problem: NotRequired[str]  # Why it cannot be applied; starts with `file:line:`.
     waiting: NotRequired[str]  # What it waits for (a namespace, an unknown kind); not an error.
     after: NotRequired[str]  # The object of the same commit that comes first, and will in a moment.
-    kept: NotRequired[str]  # Why its object stays though nobody declares it any more; starts with `file:line:`.
+    kept: NotRequired[
+        str
+    ]  # Why its object stays though nobody declares it any more; starts with `file:line:`.
 
 
 class Declared(KubeObject):
@@ -44,25 +52,37 @@ class Declared(KubeObject):
     status: NotRequired[DeclaredStatus]
 
 
-class GitSourceSpec(TypedDict):
-    url: str  # Without credentials: those lie in files of the operator.
-    branch: NotRequired[str]  # Absent: the remote's HEAD.
-    path: NotRequired[str]
-    intervalSeconds: NotRequired[float]
-    allowMacOnlyEncrypted: NotRequired[bool]  # Of Secrets: their names could be changed unseen.
-
-
 class CommitState(TypedDict):
-    """Full commit ids. `fetched`: seen; `declared`: its objects are stated; `live`: all of them are applied."""
+    """Full commit ids. `fetched`: seen and not refused; `verified`: the newest whose signatures were asked for and
+    found good; `declared`: the objects of all its apps are stated; `live`: all of them are applied."""
 
     fetched: NotRequired[str]
+    verified: NotRequired[str]
     declared: NotRequired[str]
     live: NotRequired[str]
 
 
+class AppStatus(TypedDict):
+    """An app that is held back."""
+
+    name: str
+    path: str
+    declared: NotRequired[str]  # The newest commit of this app that is declared.
+    problems: NotRequired[list[str]]  # The first; all stand in the source's own list.
+
+
+class Followed(TypedDict):
+    """What the declared set was made from. Where it differs from the spec, nothing is pruned without a word."""
+
+    url: str
+    branch: str
+    path: str
+    apps: list[SourceApp]
+
+
 class GitSourceStatus(TypedDict):
     commit: NotRequired[CommitState]
-    problems: NotRequired[list[str]]  # Lines that start with `file:line:`; they hold the whole commit back.
+    problems: NotRequired[list[str]]  # Lines that start with `file:line:`; each holds its app back.
     warnings: NotRequired[list[str]]
     unapplied: NotRequired[
         list[str]
@@ -71,12 +91,21 @@ class GitSourceStatus(TypedDict):
     held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
     kept: NotRequired[list[str]]  # Objects that stay though the source does not declare them any more.
     lastLook: NotRequired[str]
+    nextLook: NotRequired[str]  # The timer's; a hook or a person may come first.
+    failures: NotRequired[int]  # How many looks in a row did not reach the remote.
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.
+    appCount: NotRequired[int]
+    apps: NotRequired[list[AppStatus]]  # Only those that are held back.
+    followed: NotRequired[Followed]
 
 
 class GitSource(KubeObject):
     spec: GitSourceSpec
     status: NotRequired[GitSourceStatus]
+
+
+def _check(source: GitSource) -> Iterator[Problem]:
+    return check_spec(source["spec"])
 
 
 def _cells(source: GitSource, now: datetime) -> Row:
@@ -93,6 +122,7 @@ GIT_SOURCE: Final[Kind[GitSource]] = Kind(
     namespaced=False,
     subresources=("status",),
     shape=GitSource,
+    check=_check,
     columns=columns("Name", "URL", "Branch", "Live", "Problems", "Age", numbers=["Problems"]),
     cells=_cells,
 )

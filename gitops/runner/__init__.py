@@ -3,8 +3,7 @@
 Imports kinds, reconcile, view, store and admission. `Runner.step()` decides one transaction and `Runner.settle()` takes
 its outcome; neither awaits, so production (`Runner.run()`) and the simulator share them.
 
-Reading order: `runner.py` (the loop), `transaction.py` (from `Writes` to a transaction), `events.py` (from `EventNote`
-to Event objects), `queue.py` (what is due next).
+Reading order: `runner.py` (the loop), `transaction.py` (from `Writes` to a transaction), `queue.py` (what is due next).
 """
 
 from gitops.runner.runner import Clock, Decision, Runner, Settings

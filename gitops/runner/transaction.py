@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from gitops.admission import Mint, Settings, admit_create, admit_delete, admit_update, is_released
+from gitops.events import event_for, event_key
 from gitops.kinds import registry
 from gitops.kinds.core.event import EVENT
 from gitops.kinds.errors import Conflict, NotFound
@@ -18,7 +19,6 @@ from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, controller_of, key_of
 from gitops.reconcile import EventNote, Reader, Writes
-from gitops.runner.events import event_for, event_key
 from gitops.store.contract import ABSENT, Delete, Put, Txn
 from gitops.view import Position
 

@@ -26,10 +26,28 @@ class CatFile:
 
     def contents(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """(id, content) for each, in order. Unavailable: an id is unknown, or git does not answer."""
+        for object_id, deadline in self._asked("contents", ids):
+            yield object_id, self._content(deadline)
+
+    def sizes(self, ids: Iterable[str]) -> list[int]:
+        """In order. Unavailable as for `contents`."""
+        return [int(self._header(deadline)[2]) for _, deadline in self._asked("info", ids)]
+
+    def found(self, name: str) -> str | None:
+        """The full id that a name such as `refs/heads/main^{commit}` stands for; None: there is none."""
+        ((_, deadline),) = self._asked("info", [name])
+        header = self._line(deadline).split()
+        return header[0].decode() if len(header) == 3 else None
+
+    def close(self) -> None:
+        end(self._process)
+
+    def _asked(self, command: str, ids: Iterable[str]) -> Iterator[tuple[str, float]]:
+        """Each id once its answer is on the way, and until when that may take."""
         remaining = iter(ids)
         while batch := list(islice(remaining, BATCH)):
             deadline = monotonic() + ANSWER_SECONDS_MAX
-            request = "".join(f"contents {object_id}\n" for object_id in batch) + "flush\n"
+            request = "".join(f"{command} {object_id}\n" for object_id in batch) + "flush\n"
             assert self._process.stdin is not None
             try:
                 self._process.stdin.write(request.encode("ascii"))
@@ -37,23 +55,27 @@ class CatFile:
             except BrokenPipeError as error:
                 raise Unavailable("git cat-file has ended") from error
             for object_id in batch:
-                yield object_id, self._answer(object_id, deadline)
+                yield object_id, deadline
 
-    def close(self) -> None:
-        end(self._process)
-
-    def _answer(self, object_id: str, deadline: float) -> bytes:
-        while (newline := self._buffer.find(b"\n")) < 0:
-            self._more(deadline)
-        header = bytes(self._buffer[:newline]).split()
+    def _header(self, deadline: float) -> list[bytes]:
+        header = self._line(deadline).split()
         if len(header) != 3:
             raise Unavailable(f"git cat-file: {b' '.join(header).decode(errors='replace')}")
-        size = int(header[2])
-        begin = newline + 1
-        while len(self._buffer) < begin + size + 1:
+        return header
+
+    def _line(self, deadline: float) -> bytes:
+        while (newline := self._buffer.find(b"\n")) < 0:
             self._more(deadline)
-        content = bytes(self._buffer[begin : begin + size])
-        del self._buffer[: begin + size + 1]
+        line = bytes(self._buffer[:newline])
+        del self._buffer[: newline + 1]
+        return line
+
+    def _content(self, deadline: float) -> bytes:
+        size = int(self._header(deadline)[2])
+        while len(self._buffer) < size + 1:
+            self._more(deadline)
+        content = bytes(self._buffer[:size])
+        del self._buffer[: size + 1]
         return content
 
     def _more(self, deadline: float) -> None:

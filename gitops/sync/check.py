@@ -13,8 +13,8 @@ from gitops.kinds.errors import BadRequest, NotFound
 from gitops.kinds.sensitive import Sensitive
 from gitops.sync.compile import File, compile_files
 from gitops.sync.files import IGNORE_FILE, JSON_ENDING, roots_of, select
-from gitops.sync.gather import MANIFEST_MARK
 from gitops.sync.ignore import Ignore
+from gitops.sync.parsing import MANIFEST_MARK
 from gitops.sync.render.disk import DiskTree, top_of
 from gitops.sync.render.parse import field_lines, parse
 from gitops.sync.render.renderer import Rendered, Renderer

@@ -41,6 +41,17 @@ class FieldLines(Protocol):
     def __call__(self, file: str, index: int) -> Mapping[str, int]: ...
 
 
+class Place(Protocol):
+    """Where an object is stated."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
 Opener = Callable[[Parsed], list[Document]]  # Raises BadField.
 
 
@@ -64,6 +75,16 @@ class Stated:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """What one file states. `is_ignored`: it holds no manifest at all."""
+
+    objects: tuple[Stated, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    is_ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """What an app's files state. `objects` is empty if there are problems."""
 
@@ -75,31 +96,43 @@ class Compiled:
 
 def compile_files(files: Sequence[File], opener: Opener, lines: FieldLines) -> Compiled:
     """All objects of an app. `opener` decrypts what is sealed; `lines` finds the line of a field."""
+    sheets = [compile_file(file, opener, lines) for file in files]
     found: dict[Key, Stated] = {}
+    problems = [line for sheet in sheets for line in sheet.problems]
+    problems += [
+        stated_twice(first, stated)
+        for sheet in sheets
+        for stated in sheet.objects
+        if (first := found.setdefault(stated.key, stated)) is not stated
+    ]
+    warnings = tuple(line for sheet in sheets for line in sheet.warnings)
+    ignored = sum(sheet.is_ignored for sheet in sheets)
+    return Compiled(() if problems else tuple(found.values()), tuple(problems), warnings, ignored)
+
+
+def compile_file(file: File, opener: Opener, lines: FieldLines) -> Sheet:
+    """One file alone: what it states does not depend on others."""
+    failure, documents = _documents(file, opener, lines)
+    if failure is not None:
+        if file.looks_like_manifest:
+            return Sheet(problems=(f"{file.path}:{failure.line}: {failure.what}",))
+        return Sheet(is_ignored=True)
+    objects: list[Stated] = []
     problems: list[str] = []
     warnings: list[str] = []
-    ignored = 0
-    for file in files:
-        failure, documents = _documents(file, opener, lines)
-        if failure is not None:
-            if file.looks_like_manifest:
-                problems.append(f"{file.path}:{failure.line}: {failure.what}")
-            else:
-                ignored += 1
-            continue
-        manifests = [document for document in documents if _is_manifest(document.value)]
-        ignored += not manifests
-        for document in manifests:
-            place = _Place(file.path, document, lines)
-            stated = _stated(place, problems=problems, warnings=warnings)
-            if stated is None:
-                continue
-            if (first := found.setdefault(stated.key, stated)) is not stated:
-                where = f"{first.file}:{first.line}"
-                problems.append(
-                    f"{stated.file}:{stated.line}: {stated.key} is also stated in {where}: which one counts?"
-                )
-    return Compiled(() if problems else tuple(found.values()), tuple(problems), tuple(warnings), ignored)
+    manifests = [document for document in documents if _is_manifest(document.value)]
+    for document in manifests:
+        place = _Place(file.path, document, lines)
+        stated = _stated(place, problems=problems, warnings=warnings)
+        if stated is not None:
+            objects.append(stated)
+    return Sheet(tuple(objects), tuple(problems), tuple(warnings), not manifests)
+
+
+def stated_twice(first: Place, second: Place) -> str:
+    """What is told where an app states one object in two places."""
+    where = f"{first.file}:{first.line}"
+    return f"{second.file}:{second.line}: {second.key} is also stated in {where}: which one counts?"
 
 
 def _documents(file: File, opener: Opener, lines: FieldLines) -> tuple[Failure | None, Sequence[Document]]:
@@ -133,7 +166,8 @@ class _Place:
     def told(self, about: Key | None, problem: Problem) -> str:
         """`file:line: Deployment shop/web: spec.replicas: …`, with the line of the field."""
         path = ".".join(part for part in (self._path, problem.field) if part)
-        line = nearest_line(dict(self._lines(self.file, self._index)), path) or self.line
+        lines = dict(self._lines(self.file, self._index)) if path else {}
+        line = (nearest_line(lines, path) if path else None) or self.line
         field = "" if not problem.field or problem.field in problem.message else f"{problem.field}: "
         return f"{self.file}:{line}: {f'{about}: ' if about else ''}{field}{problem.message}"
 

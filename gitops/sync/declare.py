@@ -1,145 +1,272 @@
-"""Pure: what a commit states, against what its source declared before, as one transaction.
+"""Pure: what a commit states, against what its source declared before, as one transaction for all its apps.
 
 The first claim on an object wins, later ones wait behind it. A claim whose object is no longer stated is `withdrawn`,
-or `held` where deleting needs a reason: the trailer `Gitward-Allow-Prune`. What is stated as before is not written.
+or `held` where deleting needs a word (`holds.py`). What is stated as before is not written, and is not even looked at
+where the caller knows that it did not change.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, cast
+from typing import Literal, NamedTuple, cast
 
-from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.errors import NotFound
 from gitops.kinds.gitward import (
+    DECLARED,
     DECLARED_GROUP,
     GIT_SOURCE,
+    AppStatus,
     Claim,
     CommitState,
     Declared,
-    GitSource,
+    Followed,
     GitSourceStatus,
     declared_key,
     live_key,
 )
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, key_of, micro_timestamp
+from gitops.kinds.objects import key_of
 from gitops.reconcile import Reader
 from gitops.store.contract import ABSENT, Position, Put, SourceCommit, Txn
-from gitops.sync.compile import Compiled, Stated
-
-PRUNED_MAX: Final = 10  # More of them, and more than half of the app: held.
-LINES_MAX: Final = 100  # Of problems, warnings and held objects in a status.
-ALWAYS_HELD: Final = (("", "PersistentVolume"), ("", "PersistentVolumeClaim"))
-CRD: Final = ("apiextensions.k8s.io", "CustomResourceDefinition")
+from gitops.sync import holds
+from gitops.sync.compile import Stated
+from gitops.sync.holds import Going
+from gitops.sync.telling import Note, bounded, noted, status_of, told
 
 State = Literal["declared", "withdrawn", "held"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at a source found. `allow_prune`: the values of the trailers since the last live commit."""
+class AppLook:
+    """What a look found of one app.
 
-    source: str
-    commit: str
-    compiled: Compiled
+    Attributes:
+        stated: the objects that may differ from what is declared; all of them where `standing` is None.
+        size: how many objects the app states.
+        gone: what was declared or held and is not stated any more; of it, `held` was held.
+        standing: how many objects were declared or held; None: not known, the records are searched.
+        allow_prune: the values of the trailers since the last live commit.
+    """
+
+    name: str
+    stated: tuple[Stated, ...]
+    size: int
+    gone: frozenset[Key] = frozenset()
+    held: frozenset[Key] = frozenset()
+    standing: int | None = None
     allow_prune: tuple[str, ...] = ()
 
 
-def declare(view: Reader, look: Look, now: datetime, *, epoch: int | None = None) -> Txn:
-    """The transaction that makes `look` the declared set of its source. May run again on a newer view."""
-    records = {key_of(record): record for record in _records(view)}
-    stated = {declared_key(one.key): one for one in look.compiled.objects}
-    ours = [record for record in records.values() if _claim_of(record, look.source) is not None]
-    held, warnings = _held(view, look, ours, stated)
-    puts: list[Put] = []
-    for key, one in stated.items():
-        puts.extend(_stating(records.get(key), key, one, look))
-    for record in ours:
-        if (key := key_of(record)) not in stated:
-            puts.extend(_withdrawing(record, look.source, "held" if key in held else "withdrawn"))
-    status: GitSourceStatus = {
-        "problems": [],
-        "warnings": _bounded([*look.compiled.warnings, *warnings]),
-        "held": _bounded([_held_line(records[key], look.source) for key in sorted(held)]),
-        "ignoredFiles": look.compiled.ignored_files,
-    }
-    is_new = _declared_commit(view, look.source) != look.commit
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a source found.
+
+    Attributes:
+        apps: those that can be declared and may differ. broken: those that cannot, with their problems.
+        is_first: every app is in one of the two; claims of other apps are of apps that are no more.
+        app_count: None where the source names no apps.
+        more, state: what else the status is to say, of the look and of the commit.
+    """
+
+    source: str
+    commit: str
+    apps: tuple[AppLook, ...]
+    broken: tuple[AppStatus, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ignored_files: int = 0
+    app_count: int | None = None
+    followed: Followed | None = None
+    is_first: bool = False
+    notes: tuple[Note, ...] = ()
+    more: GitSourceStatus = field(default_factory=GitSourceStatus)
+    state: CommitState = field(default_factory=CommitState)
+
+
+class Declaring(NamedTuple):
+    """The transaction, and what it holds back by app (those that are no more among them)."""
+
+    txn: Txn
+    held: Mapping[str, frozenset[Key]]
+
+
+def declare(view: Reader, look: Look, now: datetime, *, epoch: int | None = None) -> Declaring:
+    """The transaction that makes `look` the declared set of its source's apps. May run again on a newer view.
+
+    NotFound: the source was deleted meanwhile.
+    """
+    source = view.get(GIT_SOURCE, GIT_SOURCE.key("", look.source))
+    if source is None:
+        raise NotFound(f"source {look.source} is not followed any more")
+    before = source.get("status") or GitSourceStatus()
+    apps = _completed(view, look)
+    claims = _Claims(view, look)
+    leaving = {app.name: app.gone for app in apps}
+    for app in apps:
+        for one in app.stated:
+            claims.state(app.name, one, leaving)
+    is_moved = bool(look.followed and before.get("followed", look.followed) != look.followed)
+    held: dict[str, frozenset[Key]] = {}
+    warnings = list(look.warnings)
+    for app in apps:
+        held[app.name], unread = _held(view, look, app, claims, is_moved=is_moved)
+        warnings += [line for line in unread if line not in warnings]
+        for key in app.gone:
+            claims.withdraw(app.name, key, "held" if key in held[app.name] else "withdrawn")
+    puts = list(claims.puts())
+    is_new = before.get("commit", {}).get("declared") != look.commit
+    is_new = is_new and not (look.broken and before.get("commit", {}).get("fetched") == look.commit)
+    news = status_of(look.broken, warnings, _held_lines(claims, held), look.app_count)
+    news |= {"ignoredFiles": look.ignored_files, **look.more}
     if is_new:  # What an earlier commit met says nothing of this one.
-        status |= {"unapplied": [], "waiting": []}
-    commit: CommitState = {"fetched": look.commit, "declared": look.commit}
-    puts.extend(_telling(view, look.source, status, commit, now))
-    recorded = SourceCommit(look.source, look.commit) if is_new or len(puts) > 1 else None
-    return Txn(tuple(puts), actor=f"sync/{look.source}", cause=look.commit, source=recorded, epoch=epoch)
+        news |= {"unapplied": [], "waiting": []}
+    if look.followed and not look.broken:
+        news["followed"] = look.followed
+    commit: CommitState = {**look.state, "fetched": look.commit}
+    if not look.broken:
+        commit["declared"] = look.commit
+    recorded = SourceCommit(look.source, look.commit) if is_new or puts else None
+    puts += [told(source, news, commit, now), *noted(view, source, look.notes, now)]
+    txn = Txn(tuple(puts), actor=f"sync/{look.source}", cause=look.commit, source=recorded, epoch=epoch)
+    return Declaring(txn, held)
 
 
-def report(
-    view: Reader, source: str, problems: Sequence[str], now: datetime, *, fetched: str | None = None,
-    warnings: Sequence[str] | None = None, epoch: int | None = None,
-) -> Txn:  # fmt: skip
-    """The transaction that says why nothing new is declared. What was declared before stays. `warnings` None: as they
-    were."""
-    status: GitSourceStatus = {"problems": _bounded(problems)}
-    if warnings is not None:
-        status["warnings"] = _bounded(warnings)
-    commit: CommitState = {"fetched": fetched} if fetched else {}
-    puts = tuple(_telling(view, source, status, commit, now))
-    return Txn(puts, actor=f"sync/{source}", cause=fetched or "look", epoch=epoch)
+def _completed(view: Reader, look: Look) -> tuple[AppLook, ...]:
+    """The apps with what the records tell, where the caller did not know it; and those that are no more."""
+    if not look.is_first and all(app.standing is not None for app in look.apps):
+        return look.apps
+    found: dict[str, dict[Key, State]] = {}
+    for record in cast(Iterator[Declared], view.list_group(DECLARED_GROUP)):
+        for claim in record["claims"]:
+            if claim["source"] == look.source and claim["state"] != "withdrawn":
+                found.setdefault(claim["app"], {})[live_key(key_of(record))] = claim["state"]
+    apps = [app if app.standing is not None else _known(app, found.get(app.name, {})) for app in look.apps]
+    if look.is_first:
+        known = {app.name for app in look.apps} | {app["name"] for app in look.broken}
+        trailers = look.apps[0].allow_prune if look.apps else ()
+        apps += [
+            _known(AppLook(name, (), 0, allow_prune=trailers), states)
+            for name, states in found.items()
+            if name not in known
+        ]
+    return tuple(apps)
 
 
-def _records(view: Reader) -> Iterator[Declared]:
-    return cast(Iterator[Declared], view.list_group(DECLARED_GROUP))
+def _known(app: AppLook, states: Mapping[Key, State]) -> AppLook:
+    stated = {one.key for one in app.stated}
+    gone = frozenset(key for key in states if key not in stated)
+    held = frozenset(key for key in gone if states[key] == "held")
+    return AppLook(app.name, app.stated, app.size, gone, held, len(states), app.allow_prune)
 
 
-def _claim_of(record: Declared, source: str) -> Claim | None:
-    return next((claim for claim in record["claims"] if claim["source"] == source), None)
+def _held(
+    view: Reader, look: Look, app: AppLook, claims: "_Claims", *, is_moved: bool
+) -> tuple[frozenset[Key], list[str]]:
+    most, unread = holds.allowed(app.allow_prune)
+    keys = frozenset(key for key in app.gone if claims.is_alone(app.name, key))
+    if not keys:
+        return keys, unread
+    going = Going(look.source, app.name, keys, app.held & keys, app.standing or 0, app.size == 0, is_moved)
+    found = holds.held(view, going)
+    return (frozenset() if len(found) <= most else found), unread
 
 
-def _stating(record: Declared | None, key: Key, one: Stated, look: Look) -> Iterator[Put]:
-    """The record with this source's claim as it is now, if that differs."""
-    before = _claim_of(record, look.source) if record else None
-    claim: Claim = {
-        "source": look.source,
-        "app": look.source,
-        "commit": look.commit,
-        "file": one.file,
-        "line": one.line,
-        "state": "declared",
-        "object": one.obj,
-    }
-    if before and before["state"] == "declared" and before["object"] == one.obj:
-        claim["commit"] = before["commit"]  # Moving a statement is no change of it.
-    if record is None:
-        fresh: Declared = {
-            "apiVersion": f"{DECLARED_GROUP}/v1",
-            "kind": key.kind,
-            "metadata": {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})},
-            "claims": [claim],
+def _held_lines(claims: "_Claims", held: Mapping[str, frozenset[Key]]) -> list[str]:
+    return bounded(
+        [
+            f"{key} (was in {claim['file']}:{claim['line']})"
+            for app in sorted(held)
+            for key in sorted(held[app])
+            if (claim := claims.own(app, key)) is not None
+        ]
+    )
+
+
+class _Claims:
+    """The claims of records as they will be; only those that are touched are read."""
+
+    def __init__(self, view: Reader, look: Look) -> None:
+        self._view, self._source, self._commit = view, look.source, look.commit
+        self._records: dict[Key, Declared | None] = {}
+        self._claims: dict[Key, list[Claim]] = {}
+
+    def state(self, app: str, one: Stated, leaving: Mapping[str, Collection[Key]]) -> None:
+        """The app's claim as it is now: in place of its own, or of one that another app of the source lets go."""
+        claims = self._of(one.key)
+        own = next((claim for claim in claims if self._is_own(claim, app)), None)
+        own = own or next((claim for claim in claims if self._is_left(claim, one.key, leaving)), None)
+        now: Claim = {
+            "source": self._source,
+            "app": app,
+            "commit": self._commit,
+            "file": one.file,
+            "line": one.line,
+            "state": "declared",
+            "object": one.obj,
         }
-        yield Put(fresh, expect=ABSENT)
-        return
-    # Others that only wait to be pruned have nothing left to wait for: the object is handed over.
-    others = [
-        other for other in record["claims"] if other["source"] == look.source or other["state"] == "declared"
-    ]
-    claims = [claim if other["source"] == look.source else other for other in others]
-    if before is None:
-        claims.append(claim)
-    if claims != record["claims"]:
-        yield _put(record, claims)
+        if own and own["state"] == "declared" and own["object"] == one.obj:
+            now["commit"] = own["commit"]  # Moving a statement is no change of it.
+        # Others that only wait to be pruned have nothing left to wait for: the object is handed over.
+        kept = [claim for claim in claims if claim is own or self._stands(claim)]
+        self._claims[one.key] = [now if claim is own else claim for claim in kept]
+        if own is None:
+            self._claims[one.key].append(now)
+
+    def withdraw(self, app: str, key: Key, state: State) -> None:
+        """Take the app's claim out if another states the object too, else put it into its new state."""
+        own = self.own(app, key)
+        if own is None:
+            return
+        if not self.is_alone(app, key):
+            self._claims[key] = [claim for claim in self._of(key) if claim is not own]
+        else:
+            changed = cast(Claim, {**own, "state": state})
+            self._claims[key] = [changed if claim is own else claim for claim in self._of(key)]
+
+    def own(self, app: str, key: Key) -> Claim | None:
+        return next((claim for claim in self._of(key) if self._is_own(claim, app)), None)
+
+    def is_alone(self, app: str, key: Key) -> bool:
+        """Whether nobody else states the object, so that withdrawing the claim deletes it."""
+        others = [claim for claim in self._of(key) if not self._is_own(claim, app)]
+        return self.own(app, key) is not None and not any(map(self._stands, others))
+
+    def puts(self) -> Iterator[Put]:
+        """The records that differ."""
+        for live, claims in self._claims.items():
+            record, key = self._records[live], declared_key(live)
+            if record is None:
+                yield Put(_fresh(key, claims), expect=ABSENT)
+            elif claims != record["claims"]:
+                yield _put(record, claims)
+
+    def _of(self, key: Key) -> list[Claim]:
+        if key not in self._claims:
+            record = self._view.get(DECLARED, declared_key(key))
+            self._records[key] = record
+            self._claims[key] = list(record["claims"]) if record else []
+        return self._claims[key]
+
+    def _is_own(self, claim: Claim, app: str) -> bool:
+        return claim["source"] == self._source and claim["app"] == app
+
+    def _is_left(self, claim: Claim, key: Key, leaving: Mapping[str, Collection[Key]]) -> bool:
+        return claim["source"] == self._source and key in leaving.get(claim["app"], ())
+
+    def _stands(self, claim: Claim) -> bool:
+        """A source that was deleted has let go of what it declared, though nothing was pruned for that."""
+        return claim["state"] == "declared" and (
+            claim["source"] == self._source
+            or self._view.get(GIT_SOURCE, GIT_SOURCE.key("", claim["source"])) is not None
+        )
 
 
-def _withdrawing(record: Declared, source: str, state: State) -> Iterator[Put]:
-    """The record without this source's claim if another states the object too, else with the claim in its new state."""
-    others = [claim for claim in record["claims"] if claim["source"] != source]
-    if any(claim["state"] == "declared" for claim in others):
-        yield _put(record, others)
-        return
-    claims = [
-        cast(Claim, {**claim, "state": state}) if claim["source"] == source else claim
-        for claim in record["claims"]
-    ]
-    if claims != record["claims"]:
-        yield _put(record, claims)
+def _fresh(key: Key, claims: list[Claim]) -> Declared:
+    return {
+        "apiVersion": f"{DECLARED_GROUP}/v1",
+        "kind": key.kind,
+        "metadata": {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})},
+        "claims": claims,
+    }
 
 
 def _put(record: Declared, claims: list[Claim]) -> Put:
@@ -148,112 +275,3 @@ def _put(record: Declared, claims: list[Claim]) -> Put:
         applied = record["status"].get("applied")
         changed["status"] = {"applied": applied} if applied else {}
     return Put(changed, expect=Position(int(record["metadata"]["resourceVersion"])))
-
-
-def _held(
-    view: Reader, look: Look, ours: Sequence[Declared], stated: Mapping[Key, Stated]
-) -> tuple[frozenset[Key], list[str]]:
-    """The records whose objects must not go without a word in a commit, and warnings about that word."""
-    standing = [record for record in ours if _state(record, look.source) != "withdrawn"]
-    going = [record for record in standing if key_of(record) not in stated and _is_alone(record, look.source)]
-    everything = not stated or (len(going) > PRUNED_MAX and len(going) > len(standing) / 2)
-    held = {
-        key_of(record)
-        for record in going
-        if everything or _stays_held(record, look.source) or _is_precious(view, record, look.source)
-    }
-    homes = {key.namespace for key in held}  # A namespace that goes takes with it what is in it.
-    held |= {
-        key for record in going if (key := key_of(record)).name in homes and live_key(key).kind == "Namespace"
-    }
-    allowed, warnings = _allowed(look.allow_prune)
-    return (frozenset() if len(held) <= allowed else frozenset(held)), warnings
-
-
-def _state(record: Declared, source: str) -> State:
-    claim = _claim_of(record, source)
-    assert claim is not None, f"{key_of(record)} has no claim of {source}"
-    return claim["state"]
-
-
-def _stays_held(record: Declared, source: str) -> bool:
-    """What was held waits for its trailer, whatever later commits add; these kinds for what is in them to go."""
-    key = live_key(key_of(record))
-    return _state(record, source) == "held" and (key.group, key.kind) not in (CRD, ("", "Namespace"))
-
-
-def _is_alone(record: Declared, source: str) -> bool:
-    """Whether nobody else states the object, so that withdrawing the claim deletes it."""
-    return all(claim["source"] == source or claim["state"] != "declared" for claim in record["claims"])
-
-
-def _is_precious(view: Reader, record: Declared, source: str) -> bool:
-    key = live_key(key_of(record))
-    if (key.group, key.kind) in ALWAYS_HELD:
-        return True
-    live = view.object(key)
-    if live is None:
-        return False
-    if (key.group, key.kind) == CRD:
-        spec = cast(dict[str, dict[str, str] | str], cast(dict[str, object], live).get("spec") or {})
-        names = cast(dict[str, str], spec.get("names") or {})
-        return any(obj["kind"] == names.get("kind") for obj in view.list_group(str(spec.get("group", "-"))))
-    if NAMESPACE.owns(live):
-        return any(_is_foreign(view, obj, source) for obj in view.list_namespace(key.name))
-    return False
-
-
-def _is_foreign(view: Reader, obj: KubeObject, source: str) -> bool:
-    """Whether an object is neither declared by the source nor made from what it declares."""
-    if obj["metadata"].get("ownerReferences") or obj["kind"] in ("Event", "Lease"):
-        return False
-    record = cast(Declared | None, view.object(declared_key(key_of(obj))))
-    return record is None or _claim_of(record, source) is None
-
-
-def _allowed(trailers: Sequence[str]) -> tuple[float, list[str]]:
-    """How many held objects the commits allow to go; what cannot be read is told."""
-    most, warnings = 0.0, []
-    for value in trailers:
-        if value == "all":
-            most = float("inf")
-        elif value.isascii() and value.isdigit() and len(value) < 10:
-            most = max(most, int(value))
-        else:
-            warnings.append(f"trailer Gitward-Allow-Prune: found {value[:40]!r}, wanted a number or `all`")
-    return most, warnings
-
-
-def _held_line(record: Declared, source: str) -> str:
-    claim = _claim_of(record, source)
-    assert claim is not None, f"{key_of(record)} has no claim of {source}"
-    return f"{live_key(key_of(record))} (was in {claim['file']}:{claim['line']})"
-
-
-def _bounded(lines: Sequence[str]) -> list[str]:
-    if len(lines) <= LINES_MAX:
-        return list(lines)
-    return [*lines[:LINES_MAX], f"… and {len(lines) - LINES_MAX} more"]
-
-
-def _declared_commit(view: Reader, source: str) -> str | None:
-    found = view.get(GIT_SOURCE, GIT_SOURCE.key("", source))
-    return ((found or {}).get("status") or {}).get("commit", {}).get("declared") if found else None
-
-
-def _telling(
-    view: Reader, source: str, news: GitSourceStatus, commit: CommitState, now: datetime
-) -> Iterator[Put]:
-    """The source with its new status; nothing if the source was deleted meanwhile."""
-    found = view.get(GIT_SOURCE, GIT_SOURCE.key("", source))
-    if found is None:
-        return
-    old = found.get("status") or GitSourceStatus()
-    status: GitSourceStatus = {
-        **old,
-        **news,
-        "commit": {**old.get("commit", {}), **commit},
-        "lastLook": micro_timestamp(now),
-    }
-    told: GitSource = {**found, "status": status}
-    yield Put(told, expect=Position(int(found["metadata"]["resourceVersion"])))

@@ -1,131 +1,112 @@
-"""One commit of a source, from the mirror to checked objects. It blocks: for a thread, one caller at a time."""
+"""One commit of a source, from the mirror into the ledgers of its apps. It blocks: for a thread, one caller at a time.
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Final
+Only files that differ from the commit before are listed, read, parsed and checked (`reading.py` says which).
+"""
 
-from gitops.sync.compile import Compiled, File, Opener, compile_files
-from gitops.sync.files import JSON_ENDING, Selection, ignore_path, roots_of, select
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+
+from gitops.sync.apps import App
+from gitops.sync.compile import File, Sheet, compile_file
+from gitops.sync.files import Verdict
 from gitops.sync.ignore import FILE_BYTES_MAX as IGNORE_BYTES_MAX
 from gitops.sync.ignore import Ignore
-from gitops.sync.render.parse import Failure
-from gitops.sync.render.renderer import Rendered, Renderer
-from gitops.sync.render.roots import Root
+from gitops.sync.ledger import Page, Turned, page_of
+from gitops.sync.nested import checked_sources
+from gitops.sync.parsing import Parsing
+from gitops.sync.reading import Changes, Reading, Work
+from gitops.sync.reading import Pages as AppPages
+from gitops.sync.render.parse import Parsed
+from gitops.sync.render.renderer import Renderer
 from gitops.sync.render.tree import CommitTree
-from gitops.sync.render.unseal import VerifiedKey
+from gitops.sync.rendering import rendered_pages
+from gitops.sync.secrets.opening import Keyring
+from gitops.sync.secrets.sealed_secrets import is_sealed_secret
 from gitops.sync.source import BLOB, Entry, Mirror
-from gitops.sync.zygote import Parser, unpacked
+from gitops.sync.zygote import Parser
 
-CACHE_BYTES_MAX: Final = 32 << 20  # 10,000 manifests take 10 MB.
-BATCH_BYTES_MAX: Final = 32 << 20  # Of texts that are in memory at once.
-LINE_LOOKUPS_MAX: Final = 200  # Per commit, each a child's work; then a document's own line must do.
-MANIFEST_MARK: Final = b"apiVersion"
+Compiler = Callable[[File], Sheet]
 
 
 class Gatherer:
-    """Reads and checks commits; remembers what blobs hold, so that a commit costs what it changes."""
+    """Reads and checks the commits of one source."""
 
-    def __init__(self, parser: Parser, renderer: Renderer) -> None:
-        self._parser, self._renderer = parser, renderer
-        self._cache: OrderedDict[str, tuple[bytes, bool]] = (
-            OrderedDict()
-        )  # Blob id -> answer, looks like a manifest.
-        self._cached_bytes = 0
+    def __init__(self, mirror: Mirror, parser: Parser, renderer: Renderer) -> None:
+        self._mirror, self._parsing, self._renderer = mirror, Parsing(mirror, parser), renderer
 
-    def gather(self, mirror: Mirror, commit: str, opener: Opener, verified_key: VerifiedKey) -> Compiled:
-        """Errors of the mirror and the parser are raised; those of files are in the result."""
-        app_path = mirror.path
-        entries = mirror.ls_tree(commit)
-        ignore = self._ignore(mirror, entries, app_path)
-        roots = roots_of(entries, app_path, ignore)
-        selection = select(entries, app_path, ignore, frozenset(root.folder for root in roots))
-        if selection.problems:
-            return Compiled((), selection.problems, selection.warnings, 0)
-        rendered = self._rendered(mirror, commit, roots, verified_key)
-        compiled = compile_files(
-            [*self._files(mirror, selection), *(one.file for one in rendered if one.file is not None)],
-            opener,
-            _Lines(mirror, self._parser, selection),
+    def read(self, reading: Reading, commit: str, keyring: Keyring, reserved: Collection[str] = ()) -> None:
+        """Bring `reading` to a commit. Errors of the mirror and the parser are raised and leave it as it was; those of
+        files are in its ledgers. `reserved`: names of sources that git must not state."""
+        work = Work(reading, self._changes(reading, commit), is_rekeyed=keyring is not reading.keyring)
+        self._mirror.check_count(commit, len(work.files))
+        choices = work.choices(self._ignore)
+        allowed = self._mirror.source.allow_mac_only_encrypted
+        opener = partial(keyring.open, allow_mac_only_encrypted=allowed)
+        verified_key = partial(keyring.verified_key, allow_mac_only_encrypted=allowed)
+
+        def compiled(file: File) -> Sheet:
+            return checked_sources(compile_file(file, opener, self._parsing.lines), reserved)
+
+        judged = {app: work.judged(app, choice) for app, choice in choices.items()}
+        wanted = (
+            work.apps[app][path] for app, paths in judged.items() for path, one in paths.items() if one.read
         )
-        problems = (*(problem for one in rendered for problem in one.problems), *compiled.problems)
-        warned = (warning for one in rendered for warning in one.warnings)
-        warnings = (*selection.warnings, *warned, *compiled.warnings)
-        return Compiled(() if problems else compiled.objects, problems, warnings, compiled.ignored_files)
+        try:
+            self._parsing.parse(entry for entry in wanted if entry is not None)
+            turned: dict[App, AppPages] = {
+                app: {path: self._turned(one, work.apps[app][path], compiled) for path, one in paths.items()}
+                for app, paths in judged.items()
+            }
+            to_render = work.to_render(choices)
+            tree = self._tree(work, commit) if to_render else None
+            for app, choice in to_render.items():
+                assert tree is not None, "made as soon as there is something to render"
+                made = rendered_pages(
+                    self._renderer,
+                    choice.roots,
+                    tree,
+                    choice.jobs,
+                    work.again.get(app, ()),
+                    verified_key,
+                    compiled,
+                )
+                turned.setdefault(app, {}).update(made.pages)
+                choices[app] = replace(choice, jobs=made.jobs)
+        finally:
+            parsed = self._parsing.finish()
+        reading.take_in(work, turned, choices)
+        reading.commit, reading.keyring, reading.parsed_files = commit, keyring, parsed
 
-    def _rendered(
-        self, mirror: Mirror, commit: str, roots: Sequence[Root], verified_key: VerifiedKey
-    ) -> list[Rendered]:
-        if not roots:
-            return []
-        tree = CommitTree(mirror.ls_tree(commit, whole=True), mirror.blobs)
-        return self._renderer.render(self._renderer.jobs(roots, tree), tree, verified_key)
+    def _changes(self, reading: Reading, commit: str) -> Changes:
+        if reading.commit == commit:
+            return {}
+        if reading.commit and self._mirror.has(reading.commit):
+            return self._mirror.diff(reading.commit, commit)
+        gone: Changes = dict.fromkeys(reading.files)
+        return gone | {entry.path: entry for entry in self._mirror.ls_tree(commit)}
 
-    def _ignore(self, mirror: Mirror, entries: Sequence[Entry], app_path: str) -> Ignore:
-        wanted = ignore_path(app_path)
-        for entry in entries:
-            if entry.path == wanted and entry.mode in BLOB and entry.size_bytes <= IGNORE_BYTES_MAX:
-                ((_, content),) = mirror.blobs([entry.id])
-                return Ignore(content.decode(errors="replace"))
-        return Ignore()
+    def _ignore(self, entry: Entry) -> Ignore:
+        if entry.mode not in BLOB or entry.size_bytes > IGNORE_BYTES_MAX:
+            return Ignore()
+        ((_, content),) = self._mirror.blobs([entry.id])
+        return Ignore(content.decode(errors="replace"))
 
-    def _files(self, mirror: Mirror, selection: Selection) -> list[File]:
-        failures: dict[str, Failure] = {}
-        batch: list[Entry] = []
-        size = 0
-        for entry in selection.files:
-            if entry.id in self._cache:
-                self._cache.move_to_end(entry.id)
-                continue
-            if batch and size + entry.size_bytes > BATCH_BYTES_MAX:
-                self._parse(mirror, batch, failures)
-                batch, size = [], 0
-            batch.append(entry)
-            size += entry.size_bytes
-        self._parse(mirror, batch, failures)
-        files = [self._file(entry, failures) for entry in selection.files]
-        self._shrink()
-        return files
+    def _tree(self, work: Work, commit: str) -> CommitTree:
+        """The whole repository: a kustomization may reach beyond its app's folder."""
+        entries = self._mirror.ls_tree(commit, whole=True) if self._mirror.path else work.files.values()
+        return CommitTree(entries, self._mirror.blobs)
 
-    def _parse(self, mirror: Mirror, batch: Sequence[Entry], failures: dict[str, Failure]) -> None:
-        contents = [
-            (entry, content)
-            for entry, (_, content) in zip(batch, mirror.blobs([e.id for e in batch]), strict=True)
-        ]
-        answers = (
-            self._parser.parse([(entry.path, content) for entry, content in contents]) if contents else []
-        )
-        for (entry, content), answer in zip(contents, answers, strict=True):
-            if isinstance(answer, Failure):  # Time and memory: may be better next time.
-                failures[entry.id] = answer
-            elif entry.id not in self._cache:
-                self._cache[entry.id] = (answer, MANIFEST_MARK in content)
-                self._cached_bytes += len(answer)
-
-    def _file(self, entry: Entry, failures: Mapping[str, Failure]) -> File:
-        if entry.id in failures:
-            return File(entry.path, unpacked(failures[entry.id]))
-        answer, has_mark = self._cache[entry.id]
-        return File(entry.path, unpacked(answer), has_mark or not entry.path.endswith(JSON_ENDING))
-
-    def _shrink(self) -> None:
-        while self._cached_bytes > CACHE_BYTES_MAX:
-            _, (answer, _) = self._cache.popitem(last=False)
-            self._cached_bytes -= len(answer)
+    def _turned(self, verdict: Verdict, entry: Entry | None, compiled: Compiler) -> Turned | None:
+        if not verdict.read or entry is None:
+            problems = (verdict.problem,) if verdict.problem else ()
+            warnings = (verdict.warning,) if verdict.warning else ()
+            return Turned(Page((), problems, warnings)) if problems or warnings else None
+        file = self._parsing.file(entry)
+        return page_of(compiled(file), sealed=_needs_key(file.parsed), again=self._parsing.failed(entry))
 
 
-class _Lines:
-    """Lines of fields by a second reading in the parser's child."""
-
-    def __init__(self, mirror: Mirror, parser: Parser, selection: Selection) -> None:
-        self._mirror, self._parser = mirror, parser
-        self._ids = {entry.path: entry.id for entry in selection.files}
-        self._found: dict[tuple[str, int], Mapping[str, int]] = {}
-
-    def __call__(self, file: str, index: int) -> Mapping[str, int]:
-        if file not in self._ids:
-            return {}  # It was rendered: no line of a file is known.
-        asked = (self._ids[file], index)
-        if asked not in self._found and len(self._found) < LINE_LOOKUPS_MAX:
-            ((_, content),) = self._mirror.blobs([asked[0]])
-            self._found[asked] = self._parser.lines_of(content, index)
-        return self._found.get(asked, {})
+def _needs_key(parsed: Parsed) -> bool:
+    """Whether another key may make something else of a file."""
+    sealed = parsed.sealed is not None or bool(parsed.embedded)
+    return sealed or any(is_sealed_secret(document.value) for document in parsed.documents)

@@ -1,22 +1,18 @@
 """One run of git: fixed argument vectors through GitPython's runner, a clean environment, limits in time and size.
 
-Repositories are hostile, servers too; the URL and the keys are the operator's, who is trusted. No hooks, no file system
-monitor, no submodules, no redirects, no prompts; git's environment variables of whoever started us are not inherited.
+Repositories are hostile, servers too. No hooks, no file system monitor, no submodules, no redirects, no prompts; git's
+environment variables of whoever started us are not inherited. What else git is told: `access.py`.
 """
 
 import os
 import re
 import selectors
-import shlex
 import signal
 import subprocess
-from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import git
 from git.cmd import Git
@@ -25,7 +21,8 @@ from gitops.kinds.errors import BadRequest, Unavailable
 
 FILE_BYTES_MAX: Final = 2 << 30  # Of one file that git writes, so of one pack.
 OUTPUT_BYTES_MAX: Final = 64 << 20
-PROTOCOLS: Final = "https:ssh:http:file"
+BARE: Final = "GITWARD_BARE"  # In an environment: nothing of ours is handed on but what git needs to run.
+_RUNS: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
 _URL: Final = re.compile(r"(https|http|ssh|file)://|(?!-)[\w.-]+@(?!-)[\w.-]+:(?!//)")
 
 _HARDENED: Final = (
@@ -42,19 +39,8 @@ _HARDENED: Final = (
     "submodule.recurse=false",
     "safe.bareRepository=explicit",
     "advice.detachedHead=false",
+    "log.showSignature=false",  # The operator's configuration may ask for it; we read what `log` says.
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How the operator lets us in. None: what the user's own ssh configuration and git's credential helpers say.
-
-    `credentials_file` holds lines such as `https://user:token@host`, as git's credential store writes them.
-    """
-
-    ssh_key_file: Path | None = None
-    known_hosts_file: Path | None = None
-    credentials_file: Path | None = None
 
 
 class Output(NamedTuple):
@@ -63,13 +49,21 @@ class Output(NamedTuple):
     stderr: str
 
 
-def checked_url(url: str) -> str:
-    """The URL as git gets it; an absolute path becomes `file://`. BadRequest: nothing that git should see."""
+def checked_url(url: str, *, trusted: bool = True) -> str:
+    """The URL as git gets it; an absolute path becomes `file://`. BadRequest: nothing that git should see.
+
+    `trusted`: the operator names it. What an object names may be reached by https and ssh only.
+    """
     if url.startswith("/"):
         url = f"file://{url}"
     if not _URL.match(url) or any(character.isspace() or not character.isprintable() for character in url):
         raise BadRequest(
             f"{url!r} is no URL of a repository: wanted https://, ssh://, http://, file:// or user@host:path"
+        )
+    if not trusted and url.startswith(("http://", "file://")):
+        raise BadRequest(
+            f"{shown_url(url)}: a source that an object states is reached by https:// or ssh; "
+            "http:// and file:// are for the operator's flags and gitward.yaml"
         )
     if "://" in url and urlsplit(url).password:
         raise BadRequest(f"{shown_url(url)}: a password in the URL would show; use --git-credentials-file")
@@ -103,8 +97,7 @@ def start(
     """A git process in a session of its own, so that `end` reaches ssh and the like too."""
     # `env -u` since the runner passes our whole environment on; `prlimit` since a fork in a threaded process must not
     # run Python. Both exec at once: the process is git.
-    dropped = sorted(name for name in os.environ if name.startswith(("GIT_", "SOPS_", "GITWARD_")))
-    unset = [part for name in dropped if name not in environment for part in ("-u", name)]
+    unset = [part for name in _dropped(environment) for part in ("-u", name)]
     options = [part for option in _HARDENED for part in ("-c", option)]
     command = ["env", *unset, "prlimit", f"--fsize={FILE_BYTES_MAX}", "--", "git", *options, *arguments]
     try:
@@ -122,6 +115,14 @@ def start(
     assert process is not None
     running.proc = None  # Ended by us, not by the collection of a wrapper.
     return cast("subprocess.Popen[bytes]", process)
+
+
+def _dropped(environment: Mapping[str, str]) -> list[str]:
+    """The names of our own environment that git must not see."""
+    if BARE in environment:
+        return sorted({*os.environ, BARE} - {*_RUNS, *environment} | {BARE})
+    ours = (name for name in os.environ if name.startswith(("GIT_", "SOPS_", "GITWARD_")))
+    return sorted(name for name in ours if name not in environment)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -158,67 +159,3 @@ def _drained(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, 
     except subprocess.TimeoutExpired as error:
         raise TimeoutError("no answer in time") from error
     return bytes(taken[process.stdout.fileno()]), bytes(taken[process.stderr.fileno()])
-
-
-def environment_for(url: str, access: Access, config_file: Path) -> dict[str, str]:
-    """What git is told beside its arguments. `config_file` was written by `write_config`."""
-    environment = {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": str(config_file),
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "/bin/false",
-        "SSH_ASKPASS": "/bin/false",
-        "GIT_ALLOW_PROTOCOL": PROTOCOLS,
-        "GIT_SSH_COMMAND": _ssh_command(access),
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_LITERAL_PATHSPECS": "1",
-    }
-    header = _basic_header(url, access.credentials_file)
-    if header is not None:
-        parts = urlsplit(url)
-        environment |= {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc.rpartition('@')[2]}/.extraHeader",
-            "GIT_CONFIG_VALUE_0": header,
-        }
-    return environment
-
-
-def write_config(config_file: Path) -> None:
-    """The operator's own configuration, and every directory safe: `file://` may name another user's repository, and
-    `-c safe.directory` does not reach the process that serves it."""
-    lines = ["[safe]", "\tdirectory = *"]
-    own = Path.home() / ".gitconfig"
-    if own.exists():
-        lines = ["[include]", f"\tpath = {own}", *lines]
-    text = "\n".join(lines) + "\n"
-    if not config_file.exists() or config_file.read_text() != text:
-        config_file.write_text(text)
-
-
-def _ssh_command(access: Access) -> str:
-    """git has a shell take this apart; every part is the operator's and quoted."""
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "StrictHostKeyChecking=yes"]
-    if access.known_hosts_file is not None:
-        command += ["-o", f"UserKnownHostsFile={access.known_hosts_file}"]
-    if access.ssh_key_file is not None:
-        command += ["-o", "IdentitiesOnly=yes", "-i", str(access.ssh_key_file)]
-    return shlex.join(command)
-
-
-def _basic_header(url: str, credentials_file: Path | None) -> str | None:
-    """The header for the first line of the file that names the URL's scheme and host. Never on a command line."""
-    if credentials_file is None or not url.startswith(("https://", "http://")):
-        return None
-    wanted = urlsplit(url)
-    try:
-        lines = credentials_file.read_text().splitlines()
-    except OSError as error:
-        raise Unavailable(f"{credentials_file}: {error.strerror}") from error
-    for line in lines:
-        found = urlsplit(line.strip())
-        if (found.scheme, found.hostname, found.port) == (wanted.scheme, wanted.hostname, wanted.port):
-            user = f"{unquote(found.username or '')}:{unquote(found.password or '')}"
-            return f"Authorization: Basic {b64encode(user.encode()).decode()}"
-    return None

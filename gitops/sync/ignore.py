@@ -67,7 +67,7 @@ def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
             if at == len(pattern) - 1:
                 return True
             star, mark, at = at, place, at + 1
-        elif at < len(pattern) and _glob(pattern[at], parts[place]):
+        elif at < len(pattern) and matches_name(pattern[at], parts[place]):
             at, place = at + 1, place + 1
         elif star >= 0:
             mark += 1
@@ -77,7 +77,7 @@ def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
     return at == len(pattern)
 
 
-def _glob(pattern: str, text: str) -> bool:
+def matches_name(pattern: str, text: str) -> bool:
     """One name: `*`, `?`, `[abc]`, `[!a-z]`, and a backslash before what is meant literally."""
     at = place = 0
     star = mark = -1

@@ -1,19 +1,23 @@
 """A bare mirror of one source: fetch, list, read. Never a work tree: no file in it becomes one of this host."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gitops.kinds.errors import BadRequest, NotFound, Unavailable
+from gitops.kinds.source_spec import SourceApp
+from gitops.sync.access import Access, environment_for, write_config
+from gitops.sync.apps import checked_path
 from gitops.sync.catfile import CatFile
-from gitops.sync.git import Access, Output, checked_url, environment_for, run, shown_url, write_config
+from gitops.sync.git import Output, checked_url, run, shown_url
 
 FETCH_SECONDS_MAX: Final = 300.0
 READ_SECONDS_MAX: Final = 60.0
 ENTRIES_MAX: Final = 100_000
 COMMITS_MAX: Final = 1_000  # How far back trailers are looked for.
+PACKS_MAX: Final = 50  # Each fetch makes one; then they are joined, or reading would slow down.
 HEAD: Final = "refs/gitward/head"
 TRAILER: Final = "Gitward-Allow-Prune"
 
@@ -24,12 +28,13 @@ SUBMODULE: Final = "160000"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is followed. `branch` None: the remote's HEAD; `path` '': the whole repository."""
+    """What is followed. `branch` None: the remote's HEAD; `path` '': the whole repository; `apps` (): one app."""
 
     name: str
     url: str
     branch: str | None = None
     path: str = ""
+    apps: tuple[SourceApp, ...] = ()
     allow_mac_only_encrypted: bool = False  # Secrets whose names and namespaces a SOPS MAC does not cover.
 
 
@@ -61,14 +66,14 @@ class Mirror:
                 f"{source.name!r} is no name of a source: lower case letters, digits, '-' and '.' only"
             )
         self.source = source
-        self._url = checked_url(source.url)
-        self._access = access
+        self._url = checked_url(source.url, trusted=access.trusted)
+        self.access = access
         self._home = sources / source.name
         self._directory = self._home / "mirror.git"
         self._catfile: CatFile | None = None
         if source.branch is not None:
             _check_branch(source.branch)
-        self.path = _checked_path(source.path)  # Without slashes around it.
+        self.path = checked_path(source.path)  # Without slashes around it.
 
     def fetch(self) -> str:
         """Fetch the branch; the full id of its newest commit. A failed fetch leaves the mirror as it was.
@@ -76,40 +81,64 @@ class Mirror:
         Unavailable: not reached, or not let in; NotFound: no such branch, or nothing in it yet."""
         self._prepare()
         reference = f"refs/heads/{self.source.branch}" if self.source.branch else "HEAD"
-        output = self._git(
-            ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--end-of-options",
-             self._url, f"+{reference}:{HEAD}"),
+        output = self.git(
+            ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--update-shallow",
+             "--end-of-options", self._url, f"+{reference}:{HEAD}"),
             timeout_seconds=FETCH_SECONDS_MAX,
         )  # fmt: skip
         if output.status != 0:
             raise self._fetch_error(output)
-        return self._asked(
-            ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{HEAD}^{{commit}}")
-        ).strip()
+        commit = self._reading().found(f"{HEAD}^{{commit}}")
+        if commit is None:
+            raise Unavailable(f"source {self.source.name}: what was fetched is no commit")
+        self._join_packs()
+        return commit
 
     def has(self, commit: str) -> bool:
         """Whether the mirror knows a commit."""
-        if not self._directory.is_dir():
-            return False
-        return self._git(("cat-file", "-e", f"{commit}^{{commit}}")).status == 0
+        return self._directory.is_dir() and self._reading().found(f"{commit}^{{commit}}") is not None
+
+    def is_rewritten(self, old: str, new: str) -> bool | None:
+        """Whether the branch was rewritten between two looks: the old commit is no part of the new one's history.
+        None: the history is not whole (the server's is shallow), so that it cannot be told."""
+        if self.has(old):
+            lost = self._asked(("rev-list", "--count", "--max-count=1", f"{new}..{old}", "--"))
+            if lost.strip() == "0":
+                return False
+        return None if (self._directory / "shallow").exists() else True
 
     def ls_tree(self, commit: str, *, whole: bool = False) -> list[Entry]:
-        """Every file below the source's path, or of the `whole` repository. NotFound: there is no such path in it."""
-        below = ("--", self.path) if self.path and not whole else ()
+        """Every file below the source's path, or of the `whole` repository."""
+        below = () if whole else self._below()
         output = self._asked(("ls-tree", "-r", "-z", "-l", "--full-tree", commit, *below))
         lines = output.split("\0")[:-1]
-        if len(lines) > ENTRIES_MAX:
-            raise Unavailable(f"{self._name(commit)}: {len(lines)} files, at most {ENTRIES_MAX} are read")
-        if not lines and self.path:
-            raise NotFound(f"{self._name(commit)}: there is no path {self.path!r} in it")
+        self.check_count(commit, len(lines))
         return [_entry(line) for line in lines]
+
+    def diff(self, old: str, new: str) -> dict[str, Entry | None]:
+        """The files below the source's path that differ between two commits, as they are in the new one; None: gone."""
+        output = self._asked(
+            ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new, *self._below())
+        )
+        fields = output.split("\0")[:-1]
+        self.check_count(new, len(fields) // 2)
+        changed = [_changed(*fields[at : at + 2]) for at in range(0, len(fields), 2)]
+        blobs = [entry.id for _, entry in changed if entry is not None and entry.mode in BLOB]
+        sizes = dict(zip(blobs, self._reading().sizes(blobs), strict=True))
+        return {
+            path: entry._replace(size_bytes=sizes.get(entry.id, 0)) if entry else None
+            for path, entry in changed
+        }
+
+    def check_count(self, commit: str, files: int) -> None:
+        """Unavailable: more files than are read."""
+        if files > ENTRIES_MAX:
+            raise Unavailable(f"{self.shown(commit)}: {files} files, at most {ENTRIES_MAX} are read")
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """(id, content) of each, in order. The caller knows their sizes from `ls_tree`."""
-        if self._catfile is None:
-            self._catfile = CatFile(self._directory, self._environment())
         try:
-            yield from self._catfile.contents(ids)
+            yield from self._reading().contents(ids)
         except BaseException:
             self.close()  # Its pipe may hold half an answer.
             raise
@@ -117,7 +146,7 @@ class Mirror:
     def commits_since(self, old: str | None, new: str) -> list[Commit]:
         """Newest first: `new` and all before it that `old` does not contain, at most COMMITS_MAX. Without `old`, or
         where it is unknown (a rewritten branch, a new mirror): only `new`."""
-        known = old is not None and self.has(old)
+        known = old is not None and self.has(old)  # Of a rewritten branch too: its objects are kept.
         wanted = (f"--max-count={COMMITS_MAX}", f"{old}..{new}") if known else ("--max-count=1", new)
         form = f"%H%x00%an%x00%at%x00%s%x00%(trailers:key={TRAILER},valueonly,separator=%x1f)"
         fields = self._asked(("log", "-z", f"--format={form}", *wanted, "--")).split("\0")
@@ -132,10 +161,40 @@ class Mirror:
             self._catfile.close()
             self._catfile = None
 
+    def shown(self, commit: str) -> str:
+        return f"source {self.source.name} @ {commit[:7]}"
+
+    def git(
+        self,
+        arguments: tuple[str, ...],
+        *,
+        timeout_seconds: float = READ_SECONDS_MAX,
+        more: Mapping[str, str] | None = None,
+    ) -> Output:
+        """Run git on the mirror, with what it may know of keys and hosts. `more`: of its environment."""
+        return run(
+            (f"--git-dir={self._directory}", *arguments),
+            environment={**self._environment(), **(more or {})},
+            timeout_seconds=timeout_seconds,
+            what=f"source {self.source.name}: {shown_url(self._url)}",
+        )
+
+    def _below(self) -> tuple[str, ...]:
+        return ("--", self.path) if self.path else ()
+
+    def _reading(self) -> CatFile:
+        if self._catfile is None:
+            self._catfile = CatFile(self._directory, self._environment())
+        return self._catfile
+
+    def _join_packs(self) -> None:
+        if len(list((self._directory / "objects" / "pack").glob("*.pack"))) > PACKS_MAX:
+            self._asked(("repack", "-d", "-q", "--geometric=2"))
+
     def _prepare(self) -> None:
         if not (self._directory / "HEAD").exists():
             self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_config(self._home / "gitconfig")
+            write_config(self._home)
             environment = self._environment()
             arguments = ("init", "--quiet", "--bare", "--template=", str(self._directory))
             output = run(
@@ -143,27 +202,16 @@ class Mirror:
             )
             if output.status != 0:
                 raise Unavailable(f"{self._directory}: {_last_line(output.stderr)}")
-        write_config(self._home / "gitconfig")
+        write_config(self._home)
 
     def _environment(self) -> dict[str, str]:
-        return environment_for(self._url, self._access, self._home / "gitconfig")
-
-    def _git(self, arguments: tuple[str, ...], *, timeout_seconds: float = READ_SECONDS_MAX) -> Output:
-        return run(
-            (f"--git-dir={self._directory}", *arguments),
-            environment=self._environment(),
-            timeout_seconds=timeout_seconds,
-            what=f"source {self.source.name}: {shown_url(self._url)}",
-        )
+        return environment_for(self._url, self.access, self._home)
 
     def _asked(self, arguments: tuple[str, ...]) -> str:
-        output = self._git(arguments)
+        output = self.git(arguments)
         if output.status != 0:
             raise Unavailable(f"source {self.source.name}: git {arguments[0]}: {_last_line(output.stderr)}")
         return output.stdout.decode(errors="backslashreplace")
-
-    def _name(self, commit: str) -> str:
-        return f"source {self.source.name} @ {commit[:7]}"
 
     def _fetch_error(self, output: Output) -> NotFound | Unavailable:
         where = f"source {self.source.name}: {shown_url(self._url)}"
@@ -186,7 +234,7 @@ class Mirror:
         return Unavailable(f"{where}: cannot fetch: {_last_line(said)}")
 
     def _branches(self) -> list[str]:
-        output = self._git(("ls-remote", "--heads", "--end-of-options", self._url))
+        output = self.git(("ls-remote", "--heads", "--end-of-options", self._url))
         names = [
             line.partition("refs/heads/")[2] for line in output.stdout.decode(errors="replace").splitlines()
         ]
@@ -200,21 +248,22 @@ def _check_branch(branch: str) -> None:
         raise BadRequest(f"{branch!r} is no name of a branch")
 
 
-def _checked_path(path: str) -> str:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts or "\0" in path:
-        raise BadRequest(f"the path {path!r} leaves the repository")
-    return "/".join(parts)
-
-
 def _entry(line: str) -> Entry:
     """`100644 blob 8ab…      123\tapps/web.yaml`."""
     facts, _, path = line.partition("\t")
     mode, _, object_id, size = facts.split()
-    shown = (
-        path if path.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)
-    )
-    return Entry(shown, mode, object_id, int(size) if size != "-" else 0)
+    return Entry(_shown(path), mode, object_id, int(size) if size != "-" else 0)
+
+
+def _changed(facts: str, path: str) -> tuple[str, Entry | None]:
+    """`:100644 100644 8ab… 9cd… M` and the path."""
+    _, mode, _, object_id, _ = facts.split()
+    entry = Entry(_shown(path), mode, object_id, 0)
+    return entry.path, None if mode == "000000" else entry
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)
 
 
 def _commit(fields: list[str]) -> Commit:
@@ -228,4 +277,5 @@ def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
     found = (fatal or lines or ["no reason given"])[0]
+    found = re.sub(r" after \d+ ms", "", found)  # The same failure is the same message.
     return found.removeprefix("fatal: ").removeprefix("error: ")

@@ -3,60 +3,78 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
+from typing import Final, cast
 
-from gitops.kinds.errors import BadRequest, GitwardError, NotFound
-from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceStatus, declared_key
-from gitops.store.contract import Store
-from gitops.sync.compile import Compiled
-from gitops.sync.declare import Look, declare, report
-from gitops.sync.gather import Gatherer
-from gitops.sync.git import Access
+from gitops.kinds.errors import GitwardError, NotFound, Unavailable
+from gitops.kinds.gitward import GIT_SOURCE, CommitState, GitSource, GitSourceStatus
+from gitops.kinds.keys import Key
+from gitops.kinds.objects import micro_timestamp, uid
+from gitops.reconcile import Reader
+from gitops.store.contract import Batch, Store, Txn
+from gitops.sync.declare import Declaring, Look, declare
+from gitops.sync.following import Following, Refused, Tools, is_moved
+from gitops.sync.grants import grant_of
+from gitops.sync.operators import OperatorSource
 from gitops.sync.render.renderer import Renderer
 from gitops.sync.secrets.key_files import KeyFiles
-from gitops.sync.source import Mirror, Source
+from gitops.sync.telling import Note, bounded, report
+from gitops.sync.timer import Timer, next_look
+from gitops.sync.turns import Turns
 from gitops.sync.zygote import Parser
 
 log = logging.getLogger(__name__)
+
+SOURCES: Final = "sources"  # In the data directory.
+FETCH_FAILED: Final = "FetchFailed"
+LOOK_FAILED: Final = "LookFailed"
+COMMIT_REFUSED: Final = "CommitRefused"
+HELD_BACK: Final = "CommitHeldBack"
+DECLARED: Final = "CommitDeclared"
 
 
 @dataclass(frozen=True, slots=True)
 class SyncSettings:
     """What the operator decided. The files are read at every look, so a new key needs no restart.
 
-    `age_key_file` None: age.key in the data directory, if it is there. The others None: what the user's own ssh
-    configuration and git's credential helpers say. `render_bin_dir` None: kubectl and helm are in `bin` of the data
-    directory or on PATH.
+    Attributes:
+        age_key_file: None: age.key in the data directory, if it is there.
+        ssh_key_file, known_hosts, git_credentials_file: for the source that the flags name. None: what the user's own
+            ssh configuration and git's credential helpers say.
+        allowed_signers_file, gpg_keys_file: for that source too. None: its commits need no signature.
+        render_bin_dir: None: kubectl and helm are in `bin` of the data directory or on PATH.
+        sources: those that the operator names, by name.
+        interval_seconds: for sources that say nothing else.
     """
 
     age_key_file: Path | None = None
     ssh_key_file: Path | None = None
     known_hosts: Path | None = None
     git_credentials_file: Path | None = None
+    allowed_signers_file: Path | None = None
+    gpg_keys_file: Path | None = None
     render_bin_dir: Path | None = None
+    sources: Mapping[str, OperatorSource] = field(default_factory=dict)
+    interval_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a look ended. `declared`: the commit's objects are stated; else `problems` say why not."""
+    """How a look ended. `declared`: the objects of all apps of the commit are stated; else `problems` say why not.
+
+    `parsed_files`, `checked_objects`: what it cost.
+    """
 
     source: str
     commit: str
     declared: bool
     problems: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Turns:
-    """The looks of one source: one in flight, one waiting for everyone who asked meanwhile."""
-
-    running: asyncio.Task[Outcome]
-    waiting: asyncio.Task[Outcome] | None = None
+    parsed_files: int = 0
+    checked_objects: int = 0
 
 
 def _to_stderr(line: str) -> None:
@@ -79,24 +97,25 @@ class Syncer:
         tell: Callable[[str], None] = _to_stderr,
     ) -> None:
         """`tell` gets each problem once, as a line that begins with `file:line:` where there is one."""
-        self._store, self._data_dir, self._settings = store, data_dir, settings
-        self._renderer = Renderer(parser, data_dir, settings.render_bin_dir)
-        self._gatherer = Gatherer(parser, self._renderer)
-        self._keys = KeyFiles(data_dir, settings.age_key_file)
+        self._store, self._settings = store, settings
+        self._tools = Tools(
+            data_dir / SOURCES,
+            parser,
+            Renderer(parser, data_dir, settings.render_bin_dir),
+            lambda: KeyFiles(data_dir, settings.age_key_file),
+        )
         self._clock, self._epoch, self._tell = clock, epoch, tell
         self._loop = asyncio.get_running_loop()
-        self._turns: dict[str, _Turns] = {}
-        self._mirrors: dict[str, Mirror] = {}
-        self._done: dict[
-            str, tuple[Source, str]
-        ] = {}  # What was declared last, so that nothing new is nothing to do.
+        self._turns = Turns(self._guarded)
+        self._following: dict[str, Following] = {}
+        self._doubted: set[str] = set()  # Names of those whose declared set must be compared as a whole.
         self._told: dict[str, frozenset[str]] = {}
+        self._timer: Timer | None = None
 
     async def look(self, name: str, reason: str) -> Outcome:
         """Look at a source, or join the look that is about to. NotFound: no such source."""
-        if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is None:
-            raise NotFound(f"no source {name!r} is followed")
-        return await asyncio.shield(self._turn(name, reason))
+        self._found(name)
+        return await asyncio.shield(self._turns.turn(name, reason))
 
     async def look_now(self, name: str) -> None:
         """As `look`, for those who read the outcome in the source's status."""
@@ -104,133 +123,150 @@ class Syncer:
 
     def hint(self, name: str) -> None:
         """Look soon; from any thread, never blocks. An unknown name is nothing."""
-        self._loop.call_soon_threadsafe(self._hinted, name)
+        self._loop.call_soon_threadsafe(self._hinted, name, "hint")
+
+    def start(self) -> None:
+        """Look at every source now, at new and changed ones at once, and at each again when its time has come."""
+        self._timer = Timer(lambda name: self._hinted(name, "timer"))
+        self._unsubscribe = self._store.subscribe(self._published)
+        for source in self._store.view().list(GIT_SOURCE):
+            self._hinted(source["metadata"].get("name", ""), "start")
 
     async def close(self) -> None:
         """End what runs. A fetch that is in a thread ends by its own limits."""
-        tasks = [
-            task
-            for turns in self._turns.values()
-            for task in (turns.running, turns.waiting)
-            if task is not None
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._turns.clear()
-        for mirror in self._mirrors.values():
-            mirror.close()
-        self._mirrors.clear()
-        await asyncio.to_thread(self._renderer.close)
+        if self._timer is not None:
+            self._unsubscribe()
+            self._timer.close()
+        await self._turns.close()
+        for following in self._following.values():
+            following.close()
+        self._following.clear()
+        await asyncio.to_thread(self._tools.renderer.close)
 
-    def _hinted(self, name: str) -> None:
+    def _published(self, batch: Batch) -> None:
+        """A source that is new, or says something else, is looked at; what a deleted one kept may be another's now."""
+        for change in batch.changes:
+            if change.key[:2] != (GIT_SOURCE.group, GIT_SOURCE.kind):
+                continue
+            if change.after is None:
+                self._forget(change.key.name)
+            elif change.before is None or (
+                cast(GitSource, change.before)["spec"] != cast(GitSource, change.after)["spec"]
+            ):
+                self._hinted(change.key.name, "changed")
+
+    def _forget(self, gone: str) -> None:
+        """A deleted source: nothing of it is pruned, but others may state what it kept."""
+        if self._timer is not None:
+            self._timer.drop(gone)
+        self._doubted.update(self._following)
+        for name in [*self._following]:
+            self._turns.turn(name, f"source {gone} was deleted")
+
+    def _hinted(self, name: str, reason: str) -> None:
         if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is not None:
-            self._turn(name, "hint")
+            self._turns.turn(name, reason)
 
-    def _turn(self, name: str, reason: str) -> asyncio.Task[Outcome]:
-        turns = self._turns.get(name)
-        if turns is None or (turns.running.done() and turns.waiting is None):
-            task = asyncio.create_task(self._guarded(name, reason), name=f"look at {name}")
-            self._turns[name] = _Turns(task)
-            return task
-        if turns.waiting is None:
-            turns.waiting = asyncio.create_task(self._after(turns, name, reason), name=f"next look at {name}")
-        return turns.waiting
-
-    async def _after(self, turns: _Turns, name: str, reason: str) -> Outcome:
-        await asyncio.wait([turns.running])
-        task = turns.waiting
-        assert task is not None, "this is the waiting task"
-        turns.running, turns.waiting = task, None
-        return await self._guarded(name, reason)
+    def _found(self, name: str) -> GitSource:
+        found = self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name))
+        if found is None:
+            raise NotFound(f"no source {name!r} is followed")
+        return found
 
     async def _guarded(self, name: str, reason: str) -> Outcome:
+        if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is None:
+            if (known := self._following.pop(name, None)) is not None:
+                known.close()
+            return Outcome(name, "", declared=False, problems=(f"source {name} is not followed any more",))
         try:
             return await self._look(name, reason)
         except GitwardError as error:
-            return await self._failed(name, (str(error),))
+            return await self._failed(name, error, LOOK_FAILED)
         except Exception as error:  # The top of the loop: one source's bug must not stop the others.
             log.exception("look failed", extra={"fields": {"source": name, "reason": reason}})
-            return await self._failed(name, (f"source {name}: internal error: {type(error).__name__}",))
+            what = f"source {name}: internal error: {type(error).__name__}"
+            return await self._failed(name, Unavailable(what), LOOK_FAILED)
 
     async def _look(self, name: str, reason: str) -> Outcome:
-        view = self._store.view()
-        found = view.get(GIT_SOURCE, GIT_SOURCE.key("", name))
-        if found is None:
-            raise NotFound(f"no source {name!r} is followed")
-        if view.object(declared_key(GIT_SOURCE.key("", name))) is not None:
-            raise BadRequest(f"source {name}: sources that an object in git declares are not followed yet")
-        source = _source_of(found)
-        mirror = self._mirror(source)
-        commit = await asyncio.to_thread(mirror.fetch)
-        status = found.get("status") or GitSourceStatus()
-        if self._done.get(name) == (source, commit) and not status.get("held"):
-            await self._write_report(name, (), commit)
-            self._say_new(name, ())
-            return Outcome(name, commit, declared=True)
-        live = status.get("commit", {}).get("live")
-        compiled, trailers = await asyncio.to_thread(self._gathered, mirror, commit, live)
-        if compiled.problems:
-            return await self._failed(name, compiled.problems, commit, compiled.warnings)
-        look = Look(name, commit, compiled, trailers)
-        committed = await self._store.transact(
-            lambda reader: declare(reader, look, self._clock(), epoch=self._epoch)
-        )
-        self._done[name] = (source, commit)
-        self._say_new(name, ())
-        told = self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name))
-        held = tuple(((told or found).get("status") or GitSourceStatus()).get("held", ()))
-        facts = {"source": name, "commit": commit, "revision": committed.revision, "cause": reason}
-        log.info("commit declared", extra={"fields": facts})
-        return Outcome(name, commit, declared=True, held=held)
-
-    def _gathered(self, mirror: Mirror, commit: str, live: str | None) -> tuple[Compiled, tuple[str, ...]]:
-        allowed = mirror.source.allow_mac_only_encrypted
-        keyring = self._keys.keyring()
-        opener = partial(keyring.open, allow_mac_only_encrypted=allowed)
-        compiled = self._gatherer.gather(
-            mirror, commit, opener, partial(keyring.verified_key, allow_mac_only_encrypted=allowed)
-        )
-        commits = mirror.commits_since(live, commit)
-        return compiled, tuple(value for one in commits for value in one.allow_prune)
-
-    def _mirror(self, source: Source) -> Mirror:
-        mirror = self._mirrors.get(source.name)
-        if mirror is None or mirror.source != source:
-            if mirror is not None:
-                mirror.close()
-            access = Access(
-                self._settings.ssh_key_file, self._settings.known_hosts, self._settings.git_credentials_file
-            )
-            mirror = Mirror(self._data_dir / "sources", source, access)
-            self._mirrors[source.name] = mirror
-        return mirror
-
-    async def _failed(
-        self, name: str, problems: Sequence[str], commit: str = "", warnings: Sequence[str] | None = None
-    ) -> Outcome:
-        self._done.pop(name, None)
-        self._say_new(name, problems)
+        found = self._found(name)
+        following = self._followed(name, found)
         try:
-            await self._write_report(name, problems, commit, warnings)
-        except GitwardError as error:  # Nothing can be written, so the status cannot say it either.
-            self._say_new(name, (*problems, f"source {name}: its status cannot be written: {error}"))
-        return Outcome(name, commit, declared=False, problems=tuple(problems))
+            fetched = await asyncio.to_thread(following.fetch, _state(found), is_moved=is_moved(found))
+        except Refused as error:
+            return await self._failed(name, error, COMMIT_REFUSED)
+        except GitwardError as error:
+            return await self._failed(name, error, FETCH_FAILED)
+        await asyncio.to_thread(following.read, fetched.commit, frozenset(self._settings.sources))
+        look = await asyncio.to_thread(following.look, found, fetched)
+        problems = tuple(line for app in look.broken for line in app.get("problems", ()))
+        self._say_new(name, problems)
+        held = await self._declare(found, look, problems)
+        following.settle(held)
+        reading = following.reading
+        if not problems and _state(found).get("declared") != look.commit:
+            facts = {"source": name, "commit": look.commit, "revision": self._store.view().revision}
+            facts |= {"cause": reason, "parsed": reading.parsed_files, "checked": reading.checked_objects}
+            log.info("commit declared", extra={"fields": facts})
+        told = self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) or found
+        lines = tuple((told.get("status") or GitSourceStatus()).get("held", ()))
+        cost = reading.parsed_files, reading.checked_objects
+        return Outcome(name, look.commit, not problems, problems, lines, *cost)
 
-    async def _write_report(
-        self, name: str, problems: Sequence[str], commit: str, warnings: Sequence[str] | None = None
-    ) -> None:
-        await self._store.transact(
-            lambda view: report(
-                view,
-                name,
-                problems,
-                self._clock(),
-                fetched=commit or None,
-                warnings=warnings,
-                epoch=self._epoch,
-            )
-        )
+    async def _declare(
+        self, found: GitSource, look: Look, problems: Sequence[str]
+    ) -> Mapping[str, frozenset[Key]]:
+        """Write the look; what it holds, by app."""
+        now = self._clock()
+        notes = (*look.notes, *_notes(found, look, problems))
+        whole = replace(look, notes=notes, more=self._planned(found, now, failures=0))
+        decided: list[Declaring] = []
+
+        def build(view: Reader) -> Txn:
+            decided[:] = [declare(view, whole, now, epoch=self._epoch)]
+            return decided[0].txn
+
+        await self._store.transact(build)
+        return decided[0].held
+
+    async def _failed(self, name: str, error: GitwardError, reason: str) -> Outcome:
+        line = str(error)
+        self._say_new(name, (line,))
+        found = self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name))
+        if found is not None:
+            now = self._clock()
+            failures = (found.get("status") or GitSourceStatus()).get("failures", 0)
+            news = self._planned(found, now, failures=failures + 1 if reason == FETCH_FAILED else 0)
+            news["problems"] = bounded([line])
+            notes = (Note("Warning", reason, line),)
+            try:
+                await self._store.transact(
+                    lambda view: report(view, name, news, now, notes=notes, epoch=self._epoch)
+                )
+            except GitwardError as unwritten:  # Nothing can be written, so the status cannot say it either.
+                self._say_new(name, (line, f"source {name}: its status cannot be written: {unwritten}"))
+        return Outcome(name, "", declared=False, problems=(line,))
+
+    def _planned(self, found: GitSource, now: datetime, *, failures: int) -> GitSourceStatus:
+        """When the timer looks again, as the status tells it."""
+        interval = found["spec"].get("intervalSeconds") or self._settings.interval_seconds
+        moment = next_look(now, interval, failures)
+        if self._timer is not None:
+            self._timer.set(found["metadata"].get("name", ""), moment)
+        return {"nextLook": micro_timestamp(moment), "failures": failures}
+
+    def _followed(self, name: str, found: GitSource) -> Following:
+        grant = grant_of(self._store.view(), found, self._settings.sources)
+        known = self._following.get(name)
+        if known is not None:
+            same = known.spec == found["spec"] and known.grant == grant and known.uid == uid(found)
+            if same and name not in self._doubted:
+                return known
+            del self._following[name]
+            known.close()
+        self._doubted.discard(name)
+        following = Following(found, grant, self._tools)
+        self._following[name] = following
+        return following
 
     def _say_new(self, name: str, problems: Sequence[str]) -> None:
         """Each problem once, until it is gone and comes back."""
@@ -241,8 +277,15 @@ class Syncer:
         self._told[name] = frozenset(problems)
 
 
-def _source_of(found: GitSource) -> Source:
-    spec = found["spec"]
-    name = found["metadata"].get("name", "")
-    allowed = spec.get("allowMacOnlyEncrypted", False)
-    return Source(name, spec["url"], spec.get("branch"), spec.get("path", ""), allowed)
+def _state(found: GitSource) -> CommitState:
+    return (found.get("status") or GitSourceStatus()).get("commit") or CommitState()
+
+
+def _notes(found: GitSource, look: Look, problems: Sequence[str]) -> Iterator[Note]:
+    """How it went, if that is new."""
+    state = _state(found)
+    if problems and state.get("fetched") != look.commit:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        yield Note("Warning", HELD_BACK, f"{problems[0]}{more}")
+    elif not problems and state.get("declared") != look.commit:
+        yield Note("Normal", DECLARED, f"commit {look.commit} is declared")

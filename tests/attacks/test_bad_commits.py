@@ -241,21 +241,34 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_a_look_at_a_source_that_an_object_in_git_declares_is_refused(site: Site) -> None:
-    """Its URL would be as trusted as what the operator wrote on the command line."""
-    stated = (
-        "apiVersion: gitward.io/v1alpha1\nkind: GitSource\nmetadata: {name: theirs}\n"
-        "spec: {url: 'file:///etc'}\n"
-    )
+NESTED = {
+    "a folder of the host": (
+        "theirs",
+        "file:///etc",
+        "file:///etc: a source that an object states is reached by https",
+    ),
+    "plain http": ("theirs", "http://127.0.0.1/x.git", "a source that an object states is reached by https"),
+    "a command": ("theirs", "ext::sh -c id", "is no URL of a repository"),
+    "the operator's own name": (
+        "shop",
+        "https://evil.example/x.git",
+        "the operator's own source bears this name",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NESTED.values(), ids=NESTED.keys())
+def test_a_source_in_git_may_not_say_what_only_the_operator_may(
+    site: Site, case: tuple[str, str, str]
+) -> None:
+    name, url, message = case
+    stated = f"apiVersion: gitward.io/v1alpha1\nkind: GitSource\nmetadata: {{name: {name}}}\nspec: {{url: '{url}'}}\n"
 
     async def story(whole: Whole) -> None:
-        await whole.goes_live({"source.yaml": stated})
+        (problem,) = await whole.is_refused({"source.yaml": stated})
 
-        outcome = await whole.master.syncer.look("theirs", "test")
-
-        assert outcome.problems == (
-            "source theirs: sources that an object in git declares are not followed yet",
-        )
+        assert problem.startswith(f"source.yaml:1: GitSource.gitward.io {name}: ")
+        assert message in problem
         assert not (whole.data / "sources" / "theirs").exists()
 
     site.run(story)

@@ -15,7 +15,7 @@ import pytest
 
 from gitops.kinds.errors import BadRequest, GitwardError, Unavailable
 from gitops.sync import source as source_module
-from gitops.sync.git import Access
+from gitops.sync.access import Access
 from gitops.sync.source import Mirror, Source
 from tests.integration.sync.repository import Followed, Repository, config_map, following
 
@@ -242,6 +242,7 @@ def test_a_server_that_goes_silent_is_given_up_and_costs_no_process(
     monkeypatch.setattr(
         source_module, "FETCH_SECONDS_MAX", 1.0
     )  # A bound of ours, made short: nothing is replaced.
+    before = git_children()
     header = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n0000"
     with server(header, hold=True) as (port, _):
         mirror = Mirror(tmp_path / "data", Source("shop", f"http://127.0.0.1:{port}/x.git"), Access())
@@ -249,9 +250,12 @@ def test_a_server_that_goes_silent_is_given_up_and_costs_no_process(
         with pytest.raises(Unavailable, match="no answer in time"):
             mirror.fetch()
 
+    assert git_children() == before
+
+
+def git_children() -> list[str]:
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children]
-    assert [name for name in names if name.startswith("git")] == []
+    return [pid for pid in children if Path(f"/proc/{pid}/comm").read_text().startswith("git")]
 
 
 @pytest.mark.parametrize("noise", [b"", b"\0" * 1_000, b"HTTP/1.1 200 OK\r\n\r\n<html>", b"SSH-2.0-x\r\n"])

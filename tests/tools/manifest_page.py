@@ -45,7 +45,7 @@ BY_OTHERS: Final[Mapping[str, str]] = {
     "Lease": "made by agents",
     "EndpointSlice": "made for services; one of your own is served as it stands",
     "ReplicaSet": "made by Deployments; one of your own works too",
-    "GitSource": "made by `gitward up`; not followed yet when it is declared in git",
+    "GitSource": "made by `gitward up`; those in git are followed too, over https and ssh, see [sources](sources.md)",
 }
 
 

@@ -29,6 +29,7 @@ from gitops.kinds.objects import KubeObject, key_of
 from gitops.master import Master, MasterSettings, running
 from gitops.store.contract import Delete, Put, Txn
 from gitops.store.sqlite import SqliteStore
+from gitops.sync.operators import OperatorSource
 from gitops.sync.secrets.keys import keygen
 from gitops.sync.secrets.writer import encrypt_file
 from gitops.sync.syncer import SyncSettings
@@ -133,17 +134,13 @@ class Whole:
         """Straight into the store, past every rule: what a bug, or a hand in the database, would do."""
         await self.store.commit(Txn((Put(cast(KubeObject, obj)),), actor=actor, cause="test"))
 
-    async def follow(self, name: str, url: str) -> None:
-        """Another source, as a flag would name it."""
-        meta = {"name": name}
-        await self.write(
-            {
-                "apiVersion": GIT_SOURCE.api_version,
-                "kind": "GitSource",
-                "metadata": meta,
-                "spec": {"url": url},
-            }
-        )
+    async def follow(self, name: str, url: str, **spec: Any) -> None:
+        """Another source of the operator's, as `gitward.yaml` would name it; or one that says something else now."""
+        stated = cast(GitSourceSpec, {"url": url, **spec})
+        cast(dict[str, OperatorSource], self.master.syncer._settings.sources)[name] = OperatorSource(stated)
+        known = self.store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name))
+        source = {"apiVersion": GIT_SOURCE.api_version, "kind": "GitSource", "metadata": {"name": name}}
+        await self.write({**(known or source), "spec": stated})
 
     async def remove(self, key: Key) -> None:
         await self.store.commit(Txn((Delete(key),), actor="someone", cause="test"))

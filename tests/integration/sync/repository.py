@@ -6,13 +6,22 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from gitops.kinds.gitward import DECLARED_GROUP, GIT_SOURCE, Declared, GitSource, declared_key
+from gitops.kinds.core.event import EVENT
+from gitops.kinds.gitward import (
+    DECLARED_GROUP,
+    GIT_SOURCE,
+    Declared,
+    GitSource,
+    GitSourceSpec,
+    declared_key,
+)
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject
 from gitops.store.contract import Put, Txn
 from gitops.store.memory import MemoryStore
+from gitops.sync.operators import OperatorSource
 from gitops.sync.syncer import Outcome, Syncer, SyncSettings
 from gitops.sync.zygote import Parser
 
@@ -76,8 +85,10 @@ class Repository:
 class Followed:
     """A store with one source `shop` and a syncer that looks at it. Made by `following`."""
 
-    def __init__(self, store: MemoryStore, syncer: Syncer, lines: list[str]) -> None:
-        self.store, self.syncer, self.lines = store, syncer, lines
+    def __init__(
+        self, store: MemoryStore, syncer: Syncer, lines: list[str], operators: dict[str, OperatorSource]
+    ) -> None:
+        self.store, self.syncer, self.lines, self.operators = store, syncer, lines, operators
 
     async def look(self) -> Outcome:
         return await self.syncer.look("shop", "test")
@@ -86,6 +97,21 @@ class Followed:
         found = self.store.view().get(GIT_SOURCE, GIT_SOURCE.key("", "shop"))
         assert found is not None
         return found
+
+    async def follow(self, name: str, *, declared_by_an_object: bool = False, **spec: Any) -> None:
+        """Another source, or the same with another spec; the operator's own unless it is `declared_by_an_object`."""
+        known: Any = self.store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) or a_source(name, spec)
+        if not declared_by_an_object:
+            self.operators[name] = OperatorSource(cast(GitSourceSpec, spec))
+        await self.put({**known, "spec": spec})
+
+    async def put(self, obj: Any) -> None:
+        await self.store.commit(Txn((Put(obj),), actor="test", cause="test"))
+
+    def events(self) -> list[tuple[str, str, int]]:
+        """Reason, message and count of those about the source, by reason."""
+        found = self.store.view().list(EVENT)
+        return sorted((one.get("reason", ""), one.get("message", ""), one.get("count", 0)) for one in found)
 
     def record(self, kind: str, name: str, namespace: str = "default", group: str = "") -> Any:
         return self.store.view().object(declared_key(Key(group, kind, namespace, name)))
@@ -106,6 +132,11 @@ def _state(record: Declared) -> str:
     return next(claim["state"] for claim in record["claims"] if claim["source"] == "shop")
 
 
+def a_source(name: str, spec: dict[str, Any]) -> Any:
+    meta = {"name": name}
+    return {"apiVersion": GIT_SOURCE.api_version, "kind": "GitSource", "metadata": meta, "spec": spec}
+
+
 def following(
     tmp_path: Path,
     url: str,
@@ -113,36 +144,32 @@ def following(
     *,
     key: str = "",
     render_bin_dir: Path | None = None,
-    **spec: str,
+    declared_by_an_object: bool = False,
+    files: dict[str, Path] | None = None,
+    **spec: Any,
 ) -> R:
-    """Run `story` with a syncer whose clock moves a second at each reading."""
+    """Run `story` with a syncer whose clock moves a second at each reading. The source is the operator's own, unless
+    it is `declared_by_an_object`; `files`: keys and tokens that the operator gives it."""
 
     async def main() -> R:
         moments = iter(START + timedelta(seconds=number) for number in range(100_000))
         store = MemoryStore(lambda: START)
-        source: Any = {
-            "apiVersion": GIT_SOURCE.api_version,
-            "kind": "GitSource",
-            "metadata": {"name": "shop"},
-            "spec": {"url": url, **spec},
-        }
-        await store.commit(Txn((Put(source),), actor="test", cause="start"))
+        source = a_source("shop", {"url": url, **spec})
+        namespace: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+        await store.commit(Txn((Put(source), Put(namespace)), actor="test", cause="start"))
         data = tmp_path / "data"
         data.mkdir(exist_ok=True)
         if key:
             (data / "age.key").write_text(key)
         parser = Parser(data / "empty")
         lines: list[str] = []
-        syncer = Syncer(
-            store,
-            data,
-            parser,
-            SyncSettings(render_bin_dir=render_bin_dir),
-            clock=lambda: next(moments),
-            tell=lines.append,
-        )
+        operators: dict[str, OperatorSource] = {}
+        if not declared_by_an_object:
+            operators["shop"] = OperatorSource(source["spec"], **(files or {}))
+        settings = SyncSettings(sources=operators, render_bin_dir=render_bin_dir)
+        syncer = Syncer(store, data, parser, settings, clock=lambda: next(moments), tell=lines.append)
         try:
-            return await story(Followed(store, syncer, lines))
+            return await story(Followed(store, syncer, lines, operators))
         finally:
             await syncer.close()
             await asyncio.to_thread(parser.close)

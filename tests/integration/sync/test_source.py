@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.kinds.errors import GitwardError, NotFound, Unavailable
-from gitops.sync.git import Access
+from gitops.sync.access import Access
 from gitops.sync.source import Mirror, Source
 from tests.integration.sync.repository import Repository
 
@@ -94,7 +94,6 @@ def test_commits_carry_author_subject_and_trailers(tmp_path: Path) -> None:
 
 CASES: dict[str, tuple[str, str | None, str, type[GitwardError], str]] = {
     "an unknown branch": ("{repo}", "nope", "", NotFound, "there is no branch 'nope'; it has: main"),
-    "an unknown path": ("{repo}", None, "missing", NotFound, "there is no path 'missing' in it"),
     "no repository": ("{tmp}/none", None, "", Unavailable, "does not appear to be a git repository"),
     "nobody listens": ("http://127.0.0.1:1/x.git", None, "", Unavailable, "Failed to connect"),
     "an empty repository": ("{empty}", None, "", NotFound, "has no commit yet"),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.sensitive import Sensitive
-from gitops.store.contract import Put, Txn
 from gitops.sync.secrets.keys import keygen
 from gitops.sync.secrets.writer import encrypt_file
 from tests.integration.sync.repository import Followed, Repository, config_map, following, objects
@@ -255,8 +254,7 @@ def test_two_sources_that_state_one_object_the_first_keeps_it(tmp_path: Path) ->
     theirs.commit({"x.yaml": config_map("a", "two"), "y.yaml": config_map("b")})
 
     async def story(followed: Followed) -> None:
-        other = {**followed.source(), "metadata": {"name": "other"}, "spec": {"url": str(theirs.folder)}}
-        await followed.store.commit(Txn((Put(other),), actor="test", cause="start"))  # type: ignore[arg-type]
+        await followed.follow("other", url=str(theirs.folder))
         await followed.look()
         await followed.syncer.look("other", "test")
 
@@ -306,7 +304,7 @@ def test_a_look_at_an_unchanged_source_only_says_when(tmp_path: Path) -> None:
         after = followed.source().get("status", {})
 
         assert followed.store.view().revision == revision + 1
-        assert {**before, "lastLook": ""} == {**after, "lastLook": ""}
+        assert {**before, "lastLook": "", "nextLook": ""} == {**after, "lastLook": "", "nextLook": ""}
         assert after.get("lastLook", "") > before.get("lastLook", "")
         assert GIT_SOURCE.owns(followed.source())
 

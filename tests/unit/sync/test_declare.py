@@ -10,8 +10,9 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, key_of
 from gitops.store.contract import Delete, Put, Txn
 from gitops.store.memory import MemoryStore
-from gitops.sync.compile import Compiled, Stated
-from gitops.sync.declare import Look, declare, report
+from gitops.sync.compile import Stated
+from gitops.sync.declare import AppLook, Look, declare
+from gitops.sync.telling import bounded, report
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -44,8 +45,8 @@ class World:
         stated = tuple(
             Stated(key_of(obj), obj, f"{source}.yaml", line) for line, obj in enumerate(objects, start=1)
         )
-        look = Look(source, commit, Compiled(stated, (), (), 0), allow)
-        txn = declare(self.store.view(), look, NOW)
+        app = AppLook(source, stated, len(stated), allow_prune=allow)
+        txn = declare(self.store.view(), Look(source, commit, (app,), is_first=True), NOW).txn
         self.store.commit_now(txn)
         return txn
 
@@ -326,7 +327,11 @@ def test_a_report_keeps_what_was_declared_and_what_is_live() -> None:
     world = World()
     world.declare("c1", config_map("a"))
 
-    world.store.commit_now(report(world.store.view(), "shop", ["a.yaml:1: wrong"] * 150, NOW, fetched="c2"))
+    world.store.commit_now(
+        report(
+            world.store.view(), "shop", {"problems": bounded(["a.yaml:1: wrong"] * 150)}, NOW, fetched="c2"
+        )
+    )
 
     status = world.status()
     assert status["commit"] == {"fetched": "c2", "declared": "c1"}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gitops.kinds.errors import BadRequest
-from gitops.sync.git import Access, checked_url, environment_for, shown_url
+from gitops.sync.access import Access, environment_for
+from gitops.sync.git import checked_url, shown_url
 from gitops.sync.source import Mirror, Source
 
 GOOD = {
@@ -77,8 +78,8 @@ def test_credentials_go_to_their_own_host_only_and_not_into_arguments(tmp_path: 
     file.write_text("https://me:tok%2Fen@git.example.com\nhttps://other:x@example.org\n")
     access = Access(credentials_file=file)
 
-    ours = environment_for("https://git.example.com/a.git", access, tmp_path / "config")
-    other = environment_for("https://evil.example.com/a.git", access, tmp_path / "config")
+    ours = environment_for("https://git.example.com/a.git", access, tmp_path)
+    other = environment_for("https://evil.example.com/a.git", access, tmp_path)
 
     assert ours["GIT_CONFIG_KEY_0"] == "http.https://git.example.com/.extraHeader"
     assert ours["GIT_CONFIG_VALUE_0"] == "Authorization: Basic bWU6dG9rL2Vu"
@@ -86,9 +87,9 @@ def test_credentials_go_to_their_own_host_only_and_not_into_arguments(tmp_path: 
 
 
 def test_the_key_and_the_known_hosts_are_quoted_for_ssh(tmp_path: Path) -> None:
-    access = Access(Path("/keys/my key"), Path("/keys/known"))
+    access = Access(ssh_key_file=Path("/keys/my key"), known_hosts_file=Path("/keys/known"))
 
-    command = environment_for("git@example.com:x", access, tmp_path / "config")["GIT_SSH_COMMAND"]
+    command = environment_for("git@example.com:x", access, tmp_path)["GIT_SSH_COMMAND"]
 
     assert command.endswith("-o UserKnownHostsFile=/keys/known -o IdentitiesOnly=yes -i '/keys/my key'")
     assert "BatchMode=yes" in command
