@@ -126,7 +126,8 @@ COMBINED: Final = "(combined from similar events): "
 
 class Trigger(NamedTuple):
     """`keys` names the objects to reconcile when an object of `group`/`kind` changes (kind None: any of the group;
-    group None: any at all). Pure; asked for the object before and after the change: a lost owner hears of it, too."""
+    group None: any at all). Pure; asked for the object before and after the change: a lost owner hears of it, too.
+    Where only the status changed, it is asked once."""
 
     group: str | None
     kind: str | None

@@ -90,6 +90,7 @@ def admit_update(
     _refuse(kind, new, schema.violations(kind, new))
     if manager is not None:
         new = own_update(old, new, manager, now, schema.root(kind), subresource)
+    given = new
     problems = list(metadata.check_update(old["metadata"], new["metadata"]))
     if subresource != "status":
         new = cast(T, built_in.updated(view, kind, old, kind.defaults(new), settings))
@@ -100,7 +101,7 @@ def admit_update(
             *built_in.check(view, kind, new, settings),
         ]
     _refuse(kind, new, problems)
-    if metadata.has_generation(kind) and _wishes_more(kind, old, new, subresource):
+    if metadata.has_generation(kind) and _wishes_more(kind, old, given, new, subresource):
         new = with_meta(new, generation=old["metadata"].get("generation", 0) + 1)
     return old if new == old else new
 
@@ -174,12 +175,12 @@ def _check_update(kind: Kind[T], old: T, new: T) -> list[Problem]:
     return problems and list(kind.check_update(cast(T, built_in.as_of_today(kind, old)), new))
 
 
-def _wishes_more(kind: Kind[Any], old: KubeObject, new: KubeObject, subresource: str | None) -> bool:
-    """Whether somebody wants something else of it than before."""
-    wish = _wish(kind, new, subresource)
-    if _wish(kind, old, subresource) == wish:
-        return False
-    return _wish(kind, built_in.as_of_today(kind, old), subresource) != wish
+def _wishes_more(
+    kind: Kind[Any], old: KubeObject, given: KubeObject, new: KubeObject, subresource: str | None
+) -> bool:
+    """Whether somebody wants something else of it than before: it differs as it was given and as completed."""
+    before = _wish(kind, old, subresource)
+    return before != _wish(kind, new, subresource) and before != _wish(kind, given, subresource)
 
 
 def _wish(kind: Kind[Any], obj: KubeObject, subresource: str | None) -> dict[str, object]:

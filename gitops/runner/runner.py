@@ -11,21 +11,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar, cast
 
 from gitops import admission
 from gitops.admission import Mint
 from gitops.admission.settings import DEFAULT
 from gitops.kinds.errors import Conflict, Fenced, GitwardError
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import controller_of, is_going
-from gitops.reconcile import Controller, Trigger, Writes
+from gitops.kinds.objects import KubeObject, controller_of, is_going
+from gitops.reconcile import Controller, Reader, Trigger, Writes
 from gitops.runner.queue import Item, Queue, Urgency
 from gitops.runner.transaction import Context, transaction
 from gitops.store.contract import Batch, Committed, Store, Txn
 from gitops.view import Change
 
 log = logging.getLogger(__name__)
+O = TypeVar("O")  # noqa: E741 # An object, or nothing.
+
+# Metadata by which triggers find whom an object concerns.
+_PLACING: Final = ("labels", "ownerReferences", "finalizers", "deletionTimestamp", "annotations")
 
 CONFLICT_SECONDS: Final = 0.010  # The view already has the winner.
 CONFLICT_SECONDS_MAX: Final = 1.0
@@ -134,11 +138,14 @@ class Runner:
         """Wake whom a batch concerns. The view has it already."""
         now = self._clock.monotonic()
         for change in batch.changes:
-            urgency = _urgency(change)
+            urgency, before, after = _urgency(change), change.before, change.after
+            if before is not None and after is not None and _is_same_but_status(before, after):
+                before = None
             for name, trigger in self._triggers_of(change.key):
-                for obj in (change.before, change.after):
-                    if obj is not None:
-                        self._add(name, partial(trigger.keys, self._view, obj), urgency, now)
+                if before is not None:
+                    self._add(name, trigger.keys, before, urgency, now)
+                if after is not None:
+                    self._add(name, trigger.keys, after, urgency, now)
         self._wake.set()
 
     def step(self) -> Decision | None:
@@ -339,12 +346,14 @@ class Runner:
         self._resync_due = now + self._settings.resync_seconds
         self._queue.forget_calm(now)
         for controller in self._controllers.values():
-            self._add(controller.name, partial(controller.resync, self._view), Urgency.RESYNC, now)
+            self._add(controller.name, _all(controller), None, Urgency.RESYNC, now)
 
-    def _add(self, name: str, keys: Callable[[], Iterable[Key]], urgency: Urgency, now: float) -> None:
+    def _add(
+        self, name: str, keys: Callable[[Reader, O], Iterable[Key]], obj: O, urgency: Urgency, now: float
+    ) -> None:
         """Queue what a controller names. A bug there stops neither the loop nor the store, which calls `published`."""
         try:
-            for key in keys():
+            for key in keys(self._view, obj):
                 self._queue.add(Item(name, key), urgency, now)
         except Exception:  # The top of a loop.
             self.errors[name] += 1
@@ -361,6 +370,20 @@ class Runner:
                 if trigger.group in (None, key.group) and trigger.kind in (None, key.kind)
             )
         return found
+
+
+def _all(controller: Controller) -> Callable[[Reader, None], Iterable[Key]]:
+    return lambda view, _: controller.resync(view)
+
+
+def _is_same_but_status(before: KubeObject, after: KubeObject) -> bool:
+    """Most changes are of this kind: whom the object concerned before, it concerns now."""
+    old, new = before["metadata"], after["metadata"]
+    if any(old.get(name) != new.get(name) for name in _PLACING):
+        return False
+    one, other = cast("dict[str, object]", before), cast("dict[str, object]", after)
+    names = one.keys() | other.keys()
+    return all(one.get(name) == other.get(name) for name in names if name not in ("metadata", "status"))
 
 
 def _urgency(change: Change) -> Urgency:

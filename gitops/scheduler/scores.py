@@ -77,7 +77,11 @@ def _spread_raw(
     sums = [0.0] * len(rows)
     for one in soft:
         groups = state.spread_over(template, one)
-        values = [row.labels.get(one.topology) for row in rows]
+        values = state.values_of(one.topology)
+        if rows is not state.order:
+            values = [values[row.rank] for row in rows]
+        if not any(values):
+            continue
         if one.topology == HOSTNAME:
             size = len(rows)
             counts = _on_nodes(groups, rows)
@@ -90,7 +94,7 @@ def _spread_raw(
             total if value is None else total + (count * weight + offset)
             for total, value, count in zip(sums, values, counts, strict=True)
         ]
-    return {row.name: math.floor(value + 0.5) for row, value in zip(rows, sums, strict=True)}
+    return {row.name: int(value + 0.5) for row, value in zip(rows, sums, strict=True)}
 
 
 def _on_nodes(groups: Sequence[Counter[str]], rows: Sequence[Row]) -> list[int]:

@@ -121,6 +121,9 @@ class State:
         self.constrained: dict[Key, None] = {}
         self.namespaces: dict[str, Labels] = {}
         self.images: Counter[str] = Counter()
+        self.values: dict[
+            str, list[str | None]
+        ] = {}  # Label of nodes -> its values, by rank; see `values_of`.
         self.log: list[int] = []
         self.logged = 0  # Rows touched in all: the log's end.
         self.verdicts: OrderedDict[Template, Verdict] = OrderedDict()
@@ -185,6 +188,7 @@ class State:
         self.order = sorted(rows.values(), key=lambda row: _shuffle(row.name))
         for rank, row in enumerate(self.order):
             row.rank = rank
+        self.values.clear()
         self.images = Counter(name for row in self.order for name in row.images)
         placed, self.placed = self.placed, {}
         self.groups, self.live, self.repelled, self.drawn = {}, {}, {}, {}
@@ -298,6 +302,13 @@ class State:
         return self._select(
             term.identity, lambda group: term.wants(group[0], dict(group[1]), self.namespaces)
         )
+
+    def values_of(self, topology: str) -> list[str | None]:
+        """A label of the nodes, by rank."""
+        found = self.values.get(topology)
+        if found is None:
+            found = self.values[topology] = [row.labels.get(topology) for row in self.order]
+        return found
 
     def spread_over(self, template: Template, one: Spread) -> list[Counter[str]]:
         """What a constraint counts: by group, pods on each node, without those that are being deleted."""
