@@ -56,6 +56,7 @@ def _source(source: GitSource) -> dict[str, Any]:
         "waiting": status.get("waiting", []),
         "held": status.get("held", []),
         "kept": status.get("kept", []),
+        "renderers": status.get("renderers", []),
         "ignoredFiles": status.get("ignoredFiles", 0),
         "lastLook": status.get("lastLook", ""),
     }
@@ -111,4 +112,5 @@ def _told(sources: list[dict[str, Any]]) -> str:
         lines += [f"held: {shown(line)}" for line in entry["held"]]
         lines += [f"kept: {shown(line)}" for line in entry["kept"]]
         lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
+        lines += [f"renderer: {shown(line)}" for line in entry["renderers"]]
     return "".join(f"{line}\n" for line in lines)

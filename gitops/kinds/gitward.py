@@ -94,6 +94,7 @@ class GitSourceStatus(TypedDict):
     nextLook: NotRequired[str]  # The timer's; a hook or a person may come first.
     failures: NotRequired[int]  # How many looks in a row did not reach the remote.
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.
+    renderers: NotRequired[list[str]]  # What renders its folders: tool, version, SHA-256, path; how it is confined.
     appCount: NotRequired[int]
     apps: NotRequired[list[AppStatus]]  # Only those that are held back.
     followed: NotRequired[Followed]

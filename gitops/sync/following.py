@@ -55,7 +55,7 @@ class Following:
     def __init__(self, found: GitSource, grant: Grant, tools: Tools) -> None:
         """BadRequest: a URL, a branch or a path that git should not see."""
         self.spec, self.uid, self.grant = found["spec"], uid(found), grant
-        self._keys = tools.keys()
+        self._keys, self._renderer = tools.keys(), tools.renderer
         self._files = Files(dict(grant.material))
         source = source_of(found)
         self.mirror = Mirror(tools.sources, source, with_files(grant.access, self._files))
@@ -140,6 +140,7 @@ class Following:
             followed=followed_of(self.spec),
             is_first=self.is_first,
             notes=fetched.notes,
+            more={"renderers": list(self._renderer.told()) if reading.has_rendered() else []},
             state={"verified": commit} if fetched.verified else {},
         )
 

@@ -56,6 +56,10 @@ class Reading:
         """Apps that have files, in order of their paths."""
         return [self.names[path] for path in sorted(self.names) if self.counts.get(path)]
 
+    def has_rendered(self) -> bool:
+        """Whether a folder of any app is rendered."""
+        return any(choice.roots for choice in self.choices.values())
+
     def take_in(self, work: "Work", turned: Mapping[App, Pages], choices: Mapping[App, Choice]) -> None:
         """Everything of a newer commit is read: from here on nothing fails."""
         for path, entry in work.all_changes.items():

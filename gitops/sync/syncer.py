@@ -218,7 +218,7 @@ class Syncer:
         """Write the look; what it holds, by app."""
         now = self._clock()
         notes = (*look.notes, *_notes(found, look, problems))
-        whole = replace(look, notes=notes, more=self._planned(found, now, failures=0))
+        whole = replace(look, notes=notes, more=look.more | self._planned(found, now, failures=0))
         decided: list[Declaring] = []
 
         def build(view: Reader) -> Txn:

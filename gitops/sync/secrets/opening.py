@@ -67,7 +67,9 @@ class Keyring:
     def verified_key(self, sealed: Sealed, *, allow_mac_only_encrypted: bool = False) -> bytes:
         """The data key of a file that is to be rendered, once its MAC has been found right. Invalid: there is none."""
         if sealed.metadata.get("mac_only_encrypted") and not allow_mac_only_encrypted:
-            what = "sops.mac_only_encrypted is refused in what is rendered: clear parts could be changed unseen"
+            what = (
+                "sops.mac_only_encrypted is refused in what is rendered: clear parts could be changed unseen"
+            )
             raise BadField(0, "sops.mac_only_encrypted", what)
         data_key = self._data_key(sealed)
         opened_by(sealed, data_key)

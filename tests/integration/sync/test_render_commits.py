@@ -28,6 +28,11 @@ def test_a_commit_of_manifests_overlays_and_charts_is_declared(tmp_path: Path) -
     async def story(followed: Followed) -> None:
         assert (await followed.look()).declared, followed.lines
         assert followed.states() == {"plain": "declared", "web": "declared", "chart": "declared"}
+        told = followed.source().get("status", {}).get("renderers", [])
+        assert [line.partition(" sha256:")[0] for line in told[:2]] == [
+            "helm v4.1.4",
+            "kubectl v1.35.2 (kustomize v5.7.1)",
+        ]
         (claim,) = followed.record("Deployment", "web", "prod", "apps")["claims"]
         assert (claim["file"], claim["line"], claim["commit"]) == ("prod/kustomization.yaml", 1, commit)
 
