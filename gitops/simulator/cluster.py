@@ -13,7 +13,7 @@ from gitops.kinds.errors import GitwardError, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.objects import KubeObject, key_of, timestamp
 from gitops.simulator.agenda import Agenda, SeededMint
-from gitops.simulator.faults import LATENCY_SECONDS, Faults, drawn
+from gitops.simulator.faults import LATENCY_SECONDS, ZOMBIE_SECONDS, Faults, drawn
 from gitops.simulator.follower import Standby
 from gitops.simulator.history import History
 from gitops.simulator.invariants import Invariants
@@ -26,7 +26,6 @@ from gitops.store.memory import MemoryStore
 NODES: Final = {"node-a": 4, "node-b": 3, "node-c": 3}  # Name -> CPUs; a pod takes one.
 SERVICE_CIDR: Final = IPv4Network("10.78.0.0/16")
 API_ADDRESS: Final = IPv4Address("192.0.2.1")
-ZOMBIE_SECONDS: Final = 10.0  # At most, for which a dead master goes on.
 FORGOTTEN: Final = 0.5  # How often somebody deletes the object of a node that is lost.
 AWAY_SECONDS: Final = 3.0  # At most, without any master.
 

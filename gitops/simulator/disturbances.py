@@ -34,7 +34,7 @@ def plan(cluster: Cluster) -> None:
         (faults.killed, _kill),
         (faults.agents, _crash_agent),
         (faults.silences, _silence),
-        (2 if faults.zombie else 0, _take_over),
+        (3 if faults.zombie else 0, _take_over),
     ):
         for _ in range(number):
             agenda.at(random.uniform(5, ACTIVE_SECONDS - 5), partial(what, cluster))
@@ -60,8 +60,11 @@ def _act(cluster: Cluster) -> None:
         return
     obj = random.choice(objects)
     chance = random.random()
-    if chosen is POD and chance < 0.6:
-        _delete(cluster, obj, grace_seconds=0 if chance < 0.2 else None)
+    if chosen is POD and chance < 0.2:  # Many at once, as a drained node has it.
+        for one in random.sample(objects, min(len(objects), 4)):
+            _delete(cluster, one, grace_seconds=0)
+    elif chosen is POD and chance < 0.6:
+        _delete(cluster, obj, grace_seconds=0 if chance < 0.4 else None)
     elif chosen is DEPLOYMENT and chance < 0.1:
         _delete(cluster, obj)
     elif chosen is DEPLOYMENT and chance < 0.5:

@@ -9,6 +9,7 @@ from typing import Final
 
 CALM: Final = 0.125  # Runs in which nothing goes wrong.
 LATENCY_SECONDS: Final = 0.02  # At most, of a commit, and of a watch that is not late.
+ZOMBIE_SECONDS: Final = 40.0  # At most, for which a master goes on that is taken for dead.
 RESYNC_SECONDS: Final = 45.0  # What a lost hint would have said is found within this time.
 
 
@@ -51,6 +52,11 @@ class Faults:
         """For how long a controller may act on what is no longer so."""
         lost = RESYNC_SECONDS if self.lost_hint else 0.0
         return 5.0 + 2 * self.late_seconds + 2 * lost + (10.0 if self.refused or self.crash else 0.0)
+
+    @property
+    def disputed_seconds(self) -> float:
+        """For how long after another master begins there may be two, or one that knows less than the last one."""
+        return 5.0 + 2 * self.late_seconds + (ZOMBIE_SECONDS if self.zombie else 0.0)
 
 
 def drawn(random: Random) -> Faults:

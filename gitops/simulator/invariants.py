@@ -3,7 +3,7 @@
 Not a second implementation of the controllers: each statement is about the state after a commit and who made it.
 """
 
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.gitward import DECLARED_GROUP, GIT_SOURCE, GitSource
@@ -16,8 +16,6 @@ from gitops.simulator.repository import Commit, Repository
 from gitops.simulator.sizes import Sizes
 from gitops.store.contract import Batch, Change, Txn
 from gitops.store.memory import MemoryStore
-
-TWO_LEADERS_SECONDS: Final = 15.0  # Longer than a master that is taken for dead goes on.
 
 
 class World(Protocol):
@@ -48,18 +46,15 @@ class Invariants:
     def led(self) -> None:
         """Another master, which may know less than the one before; or two of them."""
         self._led_at = self._world.agenda.seconds
-        self.disturbed()
 
     @property
     def _is_new_leader(self) -> bool:
-        return (
-            self._world.agenda.seconds - self._led_at
-            < TWO_LEADERS_SECONDS + 2 * self._world.faults.late_seconds
-        )
+        return self._world.agenda.seconds - self._led_at < self._world.faults.disputed_seconds
 
     @property
     def is_excused(self) -> bool:
-        return self._world.agenda.seconds - self._disturbed_at < self._world.faults.blind_seconds
+        calm_seconds = self._world.agenda.seconds - self._disturbed_at
+        return self._is_new_leader or calm_seconds < self._world.faults.blind_seconds
 
     def check(self, txn: Txn, batch: Batch, look: tuple[Commit, tuple[str, ...]] | None) -> None:
         """Raises Broken."""

@@ -36,7 +36,8 @@ from gitops.simulator.history import Broken
 from gitops.simulator.repository import SOURCE, Commit, Repository
 from gitops.store.contract import Batch, Committed, Position, Txn
 from gitops.store.memory import MemoryStore
-from gitops.sync.declare import Look, declare, report
+from gitops.sync.declare import AppLook, Look, declare
+from gitops.sync.telling import report
 from gitops.view import View
 
 IN_FLIGHT_MAX: Final = 16
@@ -196,15 +197,14 @@ class Master(Follower):
         if source is None:
             return None
         commit, status = repository.commits[index], source.get("status") or {}
-        compiled = commit.compiled()
-        if compiled.problems or (self._declared == commit.id and not status.get("held")):
+        if self._declared == commit.id and not status.get("held"):
             return self._commit_own(
-                report(store.view(), SOURCE, compiled.problems, now, fetched=commit.id, epoch=self.epoch)
+                report(store.view(), SOURCE, {}, now, fetched=commit.id, epoch=self.epoch)
             )
         allowed = repository.allowed(status.get("commit", {}).get("live", ""), index)
-        txn = declare(store.view(), Look(SOURCE, commit.id, compiled, allowed), now, epoch=self.epoch)
-        outcome = self._commit_own(txn, (commit, allowed))
-        if isinstance(outcome, Committed):
+        txn = declare(store.view(), _look_at(commit, allowed), now, epoch=self.epoch).txn
+        outcome = self._commit_own(txn, None if commit.broken else (commit, allowed))
+        if isinstance(outcome, Committed) and not commit.broken:
             self._declared = commit.id
         return outcome
 
@@ -212,6 +212,22 @@ class Master(Follower):
         if not self.gone:
             self.hint()
             self._agenda.after(TIMER_SECONDS, self._on_timer)
+
+
+def _look_at(commit: Commit, allowed: tuple[str, ...]) -> Look:
+    """What sync would find: one app, which is the whole source."""
+    if commit.broken:
+        return Look(
+            SOURCE,
+            commit.id,
+            (),
+            ({"name": SOURCE, "path": "", "problems": ["web.yaml:1: no YAML"]},),
+            is_first=True,
+        )
+    stated = commit.stated()
+    return Look(
+        SOURCE, commit.id, (AppLook(SOURCE, stated, len(stated), allow_prune=allowed),), is_first=True
+    )
 
 
 def _controllers(world: World) -> tuple[Controller, ...]:

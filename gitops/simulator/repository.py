@@ -5,7 +5,7 @@ from random import Random
 from typing import Any, Final, cast
 
 from gitops.kinds.objects import KubeObject, key_of
-from gitops.sync.compile import Compiled, Stated
+from gitops.sync.compile import Stated
 
 SOURCE: Final = "apps"
 NAMESPACE_NAME: Final = "shop"
@@ -59,12 +59,10 @@ class Commit:
     allow: tuple[str, ...] = ()
     broken: bool = False
 
-    def compiled(self) -> Compiled:
-        if self.broken:
-            return Compiled((), ("web.yaml:1: no YAML",), (), 0)
+    def stated(self) -> tuple[Stated, ...]:
+        """As sync has it of a commit that it can read."""
         objects = self.tree.objects()
-        stated = (Stated(key_of(obj), obj, "web.yaml", line) for line, obj in enumerate(objects, start=1))
-        return Compiled(tuple(stated), (), (), 0)
+        return tuple(Stated(key_of(obj), obj, "web.yaml", line) for line, obj in enumerate(objects, start=1))
 
 
 class Repository:
