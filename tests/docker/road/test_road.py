@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import images
-from tests.docker.snapshot import snapshot
 from gitops.cli.bench.cluster import Cluster, git
 from gitops.kinds.core.node import NODE, node_condition
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.objects import uid
 from tests.docker.road.shop import Customers, Shop, by_address, by_ingress, by_tls, eventually
+from tests.docker.snapshot import snapshot
 
 pytestmark = pytest.mark.timeout(600)
 
