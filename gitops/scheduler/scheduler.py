@@ -15,7 +15,7 @@ from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Wr
 from gitops.scheduler.choice import fits, pick, refusals
 from gitops.scheduler.filters import explain
 from gitops.scheduler.preemption import Candidate, preempt
-from gitops.scheduler.state import Placed, Row, State, state_of
+from gitops.scheduler.state import Placed, Row, State, constrained, state_of
 from gitops.scheduler.template import Template
 
 SCHEDULER_NAME: Final = "default-scheduler"
@@ -204,7 +204,7 @@ def _of_pod(view: Reader, obj: KubeObject) -> Iterator[Key]:
     elif pod is None or is_terminal(pod):
         yield from _waiting(view)
     else:
-        yield from tuple(state_of(view).constrained)
+        yield from constrained(view)
 
 
 def _of_node(view: Reader, _: KubeObject) -> Iterator[Key]:

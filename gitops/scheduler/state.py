@@ -340,6 +340,12 @@ def state_of(view: Reader) -> State:
     return state
 
 
+def constrained(view: Reader) -> tuple[Key, ...]:
+    """Waiting pods that a neighbour may help, as of the last round: what came since then is decided anyway."""
+    state = _states.get(view)
+    return tuple(state.constrained) if state is not None and state.constrained else ()
+
+
 def _row(node: Node) -> Row:
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     images = {

@@ -41,6 +41,7 @@ from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.controllers.taint_eviction import taint_eviction
 from gitops.kinds import registry
 from gitops.kinds.apps import DEPLOYMENT
+from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.errors import Conflict
 from gitops.kinds.keys import Key
@@ -166,7 +167,8 @@ async def _cluster(folder: Path, nodes: int) -> AsyncIterator[tuple[SqliteStore,
         runner = Runner(store, controllers, clock, mint)
         tasks = [asyncio.create_task(runner.run())]
         tasks += [asyncio.create_task(_agent(store, f"simulated-{one + 1}")) for one in range(nodes)]
-        await asyncio.sleep(0.5)
+        while not all(node["spec"].get("podCIDR") for node in store.view().list(NODE)):
+            await asyncio.sleep(0.05)
         try:
             yield store, runner
         finally:
