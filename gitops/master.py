@@ -42,6 +42,7 @@ from gitops.controllers.pod_gc import pod_gc
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.controllers.sources import SOURCES
 from gitops.controllers.taint_eviction import taint_eviction
+from gitops.controllers.timeline import TIMELINE
 from gitops.kinds import registry
 from gitops.kinds.errors import Invalid, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceSpec
@@ -53,6 +54,7 @@ from gitops.scheduler import SCHEDULER
 from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
+from gitops.sync.authors import Authors
 from gitops.sync.operators import OperatorSource, remember
 from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
 from gitops.sync.syncer import SOURCES as MIRRORS
@@ -183,6 +185,7 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
     return (
         APPLY,
         SOURCES,
+        TIMELINE,
         DEPLOYMENT_CONTROLLER,
         REPLICASET_CONTROLLER,
         SCHEDULER,
@@ -263,7 +266,8 @@ async def _serving(
         master.authority, settings.data_dir / "pki", dict.fromkeys(hosts), now=clock.now()
     )
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
-                   trigger=master.syncer.look_now, cluster=AdmissionSettings(settings.service_cidr))  # fmt: skip
+                   trigger=master.syncer.look_now, facts=Authors(settings.data_dir),
+                   cluster=AdmissionSettings(settings.service_cidr))  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
             yield port

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gitops.admission import Mint
 from gitops.admission import Settings as ClusterSettings
+from gitops.kinds.commits import FactsOf
 from gitops.kinds.kind import Kind
 from gitops.store.contract import Store
 
@@ -59,6 +60,7 @@ CLUSTER: Final = web.AppKey("cluster", ClusterSettings)
 CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock")
 MINT: Final = web.AppKey("mint", Mint)
 TRIGGER: Final[web.AppKey[Trigger]] = web.AppKey("trigger")
+FACTS: Final[web.AppKey[FactsOf]] = web.AppKey("facts")
 VERSION: Final = web.AppKey("version", str)
 
 USER: Final = web.RequestKey("user", User)

@@ -10,13 +10,26 @@ from aiohttp import web
 from gitops.admission import Mint
 from gitops.admission import Settings as ClusterSettings
 from gitops.admission.settings import DEFAULT
-from gitops.api import deletes, discovery, health, objects, openapi, reads, watches
+from gitops.api import (
+    deletes,
+    differences,
+    discovery,
+    health,
+    histories,
+    objects,
+    openapi,
+    past,
+    reads,
+    reasons,
+    watches,
+)
 from gitops.api.applying import apply
 from gitops.api.bodies import media_of
 from gitops.api.context import (
     BODY_MAX_BYTES,
     CLOCK,
     CLUSTER,
+    FACTS,
     MINT,
     SETTINGS,
     STORE,
@@ -38,6 +51,7 @@ from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
+from gitops.kinds.commits import CommitFacts, FactsOf
 from gitops.kinds.errors import NotFound
 from gitops.store.contract import Store
 
@@ -54,6 +68,7 @@ def make_app(
     version: str,
     hub: AgentHub | None = None,
     trigger: Trigger | None = None,
+    facts: FactsOf | None = None,
     settings: Settings | None = None,
     cluster: ClusterSettings = DEFAULT,
 ) -> web.Application:
@@ -65,6 +80,7 @@ def make_app(
         version: the `gitVersion` that `/version` tells, such as `v1.35.0-gitward`.
         hub: the agents' connections; without one no node can be asked for logs.
         trigger: told the name of a source that someone asked to look at.
+        facts: what git says of a commit; without it authors and subjects are not told.
         cluster: what admission must know of the cluster as a whole, the same as the runner's.
     """
     app = web.Application(
@@ -73,7 +89,7 @@ def make_app(
     app[STORE], app[CLOCK], app[MINT], app[VERSION] = store, clock, mint, version
     app[SETTINGS], app[CLUSTER] = settings or Settings(), cluster
     app[HUB] = hub or AgentHub()
-    app[TRIGGER] = trigger or _no_trigger
+    app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
     _add_routes(app)
     app.on_shutdown.append(_close_hub)
@@ -118,6 +134,10 @@ def _add_routes(app: web.Application) -> None:
     add("GET", "/openapi/v3", openapi.index)
     add("GET", "/openapi/v3/{path:.+}", openapi.group_version)
     add("GET", "/gitward/v1/nodes/{node}/connect", _connect)
+    add("GET", "/gitward/v1/get", past.get)
+    add("GET", "/gitward/v1/why", reasons.why)
+    add("GET", "/gitward/v1/diff", differences.diff)
+    add("GET", "/gitward/v1/history", histories.history)
     add("*", "/api/v1/{rest:.+}", _resources)
     add("*", "/apis/{group}/{version}/{rest:.+}", _resources)
 
@@ -175,6 +195,11 @@ async def _connect(request: web.Request) -> web.StreamResponse:
 
 async def _close_hub(app: web.Application) -> None:
     await app[HUB].close()
+
+
+async def _no_facts(_source: str, _commit: str) -> CommitFacts | None:
+    """Nobody keeps repositories here."""
+    return None
 
 
 def _no_trigger(_: str) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gitops.cli import bench_commands, settings
+from gitops.cli import bench_commands, questions, settings
+from gitops.cli.flags import DataDir, Kubeconfig, Output, env
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.printable import shown_text
@@ -31,31 +32,14 @@ app.add_typer(secret, name="secret")
 app.add_typer(bench_commands.bench, name="bench")
 
 
-def _env(name: str) -> str:
-    return f"GITWARD_{name}"
-
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", envvar=_env("DATA_DIR"), help="All state lies here. [default: /var/lib/gitward]"
-    ),
-]
-Kubeconfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
-    ),
-]
 RenderBinDir = Annotated[
     Path | None,
     typer.Option(
         "--render-bin-dir",
-        envvar=_env("RENDER_BIN_DIR"),
+        envvar=env("RENDER_BIN_DIR"),
         help="Where kubectl and helm are. [default: D/bin, PATH]",
     ),
 ]
-Output = Annotated[str, typer.Option("--output", "-o", envvar=_env("OUTPUT"), help="table, json or yaml.")]
 
 
 @app.callback()
@@ -63,7 +47,7 @@ def configure(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option("--config", envvar=_env("CONFIG"), help="A gitward.yaml. [default: ./gitward.yaml]"),
+        typer.Option("--config", envvar=env("CONFIG"), help="A gitward.yaml. [default: ./gitward.yaml]"),
     ] = None,
 ) -> None:
     """Flags that a file states are defaults: an environment variable or a flag wins over them."""
@@ -88,60 +72,58 @@ def _default_map(commands: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
 
 @app.command()
 def up(  # One parameter a flag: this is the border where flags become a value.
-    repo: Annotated[str, typer.Option(envvar=_env("REPO"), help="The repository to follow.")] = "",
-    branch: Annotated[str, typer.Option(envvar=_env("BRANCH"), help="[default: the remote's HEAD]")] = "",
-    path: Annotated[str, typer.Option(envvar=_env("PATH_IN_REPO"), help="A folder of the repository.")] = "",
+    repo: Annotated[str, typer.Option(envvar=env("REPO"), help="The repository to follow.")] = "",
+    branch: Annotated[str, typer.Option(envvar=env("BRANCH"), help="[default: the remote's HEAD]")] = "",
+    path: Annotated[str, typer.Option(envvar=env("PATH_IN_REPO"), help="A folder of the repository.")] = "",
     source_name: Annotated[
-        str, typer.Option(envvar=_env("SOURCE_NAME"), help="What this source is called.")
+        str, typer.Option(envvar=env("SOURCE_NAME"), help="What this source is called.")
     ] = "main",
     interval: Annotated[
-        str, typer.Option(envvar=_env("INTERVAL"), help="How often to look: 30s, 5m.")
+        str, typer.Option(envvar=env("INTERVAL"), help="How often to look: 30s, 5m.")
     ] = "30s",
     data_dir: DataDir = None,
     age_key_file: Annotated[
         Path | None,
-        typer.Option(envvar=_env("AGE_KEY_FILE"), help="Opens encrypted files. [default: D/age.key]"),
+        typer.Option(envvar=env("AGE_KEY_FILE"), help="Opens encrypted files. [default: D/age.key]"),
     ] = None,
-    listen: Annotated[str, typer.Option(envvar=_env("LISTEN"), help="The API.")] = "127.0.0.1:6443",
+    listen: Annotated[str, typer.Option(envvar=env("LISTEN"), help="The API.")] = "127.0.0.1:6443",
     webhook_listen: Annotated[
-        str, typer.Option(envvar=_env("WEBHOOK_LISTEN"), help="Webhooks; plain HTTP. '': none.")
+        str, typer.Option(envvar=env("WEBHOOK_LISTEN"), help="Webhooks; plain HTTP. '': none.")
     ] = "127.0.0.1:8180",
     webhook_secret_file: Annotated[
         Path | None,
-        typer.Option(envvar=_env("WEBHOOK_SECRET_FILE"), help="One secret a line; none: all refused."),
+        typer.Option(envvar=env("WEBHOOK_SECRET_FILE"), help="One secret a line; none: all refused."),
     ] = None,
     webhook_secrets_dir: Annotated[
         Path | None,
-        typer.Option(envvar=_env("WEBHOOK_SECRETS_DIR"), help="A file a source, named as it, for it alone."),
+        typer.Option(envvar=env("WEBHOOK_SECRETS_DIR"), help="A file a source, named as it, for it alone."),
     ] = None,
     node: Annotated[
-        str, typer.Option(envvar=_env("NODE"), help="docker, simulated, simulated:N or none.")
+        str, typer.Option(envvar=env("NODE"), help="docker, simulated, simulated:N or none.")
     ] = "docker",
-    node_name: Annotated[str, typer.Option(envvar=_env("NODE_NAME"), help="[default: the host's name]")] = "",
-    pod_cidr: Annotated[str, typer.Option(envvar=_env("POD_CIDR"), help="Pods' addresses.")] = "10.77.0.0/16",
+    node_name: Annotated[str, typer.Option(envvar=env("NODE_NAME"), help="[default: the host's name]")] = "",
+    pod_cidr: Annotated[str, typer.Option(envvar=env("POD_CIDR"), help="Pods' addresses.")] = "10.77.0.0/16",
     service_cidr: Annotated[
-        str, typer.Option(envvar=_env("SERVICE_CIDR"), help="Services' addresses.")
+        str, typer.Option(envvar=env("SERVICE_CIDR"), help="Services' addresses.")
     ] = "10.78.0.0/16",
     ingress_http: Annotated[
-        str, typer.Option(envvar=_env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
+        str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",  # Ingress is what the world is meant to reach.
     ingress_https: Annotated[
-        str, typer.Option(envvar=_env("INGRESS_HTTPS"), help="Where ingress listens with TLS. '': nowhere.")
+        str, typer.Option(envvar=env("INGRESS_HTTPS"), help="Where ingress listens with TLS. '': nowhere.")
     ] = "0.0.0.0:443",
     ssh_key_file: Annotated[
-        Path | None, typer.Option(envvar=_env("SSH_KEY_FILE"), help="For ssh URLs.")
+        Path | None, typer.Option(envvar=env("SSH_KEY_FILE"), help="For ssh URLs.")
     ] = None,
-    known_hosts: Annotated[
-        Path | None, typer.Option(envvar=_env("KNOWN_HOSTS"), help="For ssh URLs.")
-    ] = None,
+    known_hosts: Annotated[Path | None, typer.Option(envvar=env("KNOWN_HOSTS"), help="For ssh URLs.")] = None,
     git_credentials_file: Annotated[
-        Path | None, typer.Option(envvar=_env("GIT_CREDENTIALS_FILE"), help="git-credential-store's format.")
+        Path | None, typer.Option(envvar=env("GIT_CREDENTIALS_FILE"), help="git-credential-store's format.")
     ] = None,
     history: Annotated[
-        str, typer.Option(envvar=_env("HISTORY"), help="How far back the past can be asked for: 12h, 7d.")
+        str, typer.Option(envvar=env("HISTORY"), help="How far back the past can be asked for: 12h, 7d.")
     ] = "7d",
     history_revisions: Annotated[
-        int, typer.Option(envvar=_env("HISTORY_REVISIONS"), help="And how many revisions at most.")
+        int, typer.Option(envvar=env("HISTORY_REVISIONS"), help="And how many revisions at most.")
     ] = 1_000_000,
     render_bin_dir: RenderBinDir = None,
 ) -> None:
@@ -198,9 +180,9 @@ def sync(
     source: Annotated[str, typer.Argument(help="[default: every source]")] = "",
     wait: Annotated[
         bool,
-        typer.Option("--wait", envvar=_env("WAIT"), help="Until the commit is live and healthy, or failed."),
+        typer.Option("--wait", envvar=env("WAIT"), help="Until the commit is live and healthy, or failed."),
     ] = False,
-    timeout: Annotated[str, typer.Option(envvar=_env("TIMEOUT"), help="How long to wait.")] = "5m",
+    timeout: Annotated[str, typer.Option(envvar=env("TIMEOUT"), help="How long to wait.")] = "5m",
     kubeconfig: Kubeconfig = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -219,7 +201,7 @@ def sync(
 def check(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
     strict: Annotated[
-        bool, typer.Option("--strict", envvar=_env("STRICT"), help="Warnings are errors.")
+        bool, typer.Option("--strict", envvar=env("STRICT"), help="Warnings are errors.")
     ] = False,
     render_bin_dir: RenderBinDir = None,
 ) -> None:
@@ -261,14 +243,14 @@ def restore(
 def rollback(  # One parameter a flag.
     commit: Annotated[str, typer.Argument(help="The commit to undo. [default: the live one]")] = "",
     to: Annotated[
-        str, typer.Option("--to", envvar=_env("TO"), help="Make the tree equal to this commit's instead.")
+        str, typer.Option("--to", envvar=env("TO"), help="Make the tree equal to this commit's instead.")
     ] = "",
     push: Annotated[
         bool,
-        typer.Option("--push", envvar=_env("PUSH"), help="Push the new commit with your git credentials."),
+        typer.Option("--push", envvar=env("PUSH"), help="Push the new commit with your git credentials."),
     ] = False,
     source: Annotated[
-        str, typer.Option("--source", envvar=_env("SOURCE"), help="Which source. [default: the only one]")
+        str, typer.Option("--source", envvar=env("SOURCE"), help="Which source. [default: the only one]")
     ] = "",
     kubeconfig: Kubeconfig = None,
     data_dir: DataDir = None,
@@ -288,7 +270,7 @@ def keygen() -> None:
 
 
 AgeKeyFile = Annotated[
-    Path | None, typer.Option(envvar=_env("AGE_KEY_FILE"), help="[default: SOPS_AGE_KEY_FILE, D/age.key]")
+    Path | None, typer.Option(envvar=env("AGE_KEY_FILE"), help="[default: SOPS_AGE_KEY_FILE, D/age.key]")
 ]
 
 
@@ -298,19 +280,19 @@ def encrypt(
     age: Annotated[
         list[str] | None,
         typer.Option(
-            "--age", envvar=_env("AGE"), help="A recipient, age1… or ssh-ed25519 …; may be repeated."
+            "--age", envvar=env("AGE"), help="A recipient, age1… or ssh-ed25519 …; may be repeated."
         ),
     ] = None,
     sealed: Annotated[
         bool,
-        typer.Option("--sealed", envvar=_env("SEALED"), help="As SealedSecrets, for this cluster alone."),
+        typer.Option("--sealed", envvar=env("SEALED"), help="As SealedSecrets, for this cluster alone."),
     ] = False,
     scope: Annotated[
-        str, typer.Option(envvar=_env("SCOPE"), help="Of --sealed: strict, namespace-wide or cluster-wide.")
+        str, typer.Option(envvar=env("SCOPE"), help="Of --sealed: strict, namespace-wide or cluster-wide.")
     ] = "strict",
     cert: Annotated[
         Path | None,
-        typer.Option(envvar=_env("CERT"), help="Of --sealed. [default: D/sealed-secrets/tls.crt]"),
+        typer.Option(envvar=env("CERT"), help="Of --sealed. [default: D/sealed-secrets/tls.crt]"),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -354,7 +336,7 @@ def rotate(
     file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
     age: Annotated[
         list[str] | None,
-        typer.Option("--age", envvar=_env("AGE"), help="Its recipients from now on. [default: as they are]"),
+        typer.Option("--age", envvar=env("AGE"), help="Its recipients from now on. [default: as they are]"),
     ] = None,
     age_key_file: AgeKeyFile = None,
     data_dir: DataDir = None,
@@ -363,6 +345,10 @@ def rotate(
     from gitops.cli.secret import run_rotate
 
     run_rotate(file, tuple(age or ()), settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
+
+
+for question in (questions.get, questions.why, questions.diff, questions.history):
+    app.command()(question)
 
 
 def main() -> None:

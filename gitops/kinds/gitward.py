@@ -62,6 +62,18 @@ class CommitState(TypedDict):
     live: NotRequired[str]
 
 
+class CommitTimes(TypedDict):
+    """When a commit reached each stage, as this master's clock saw it. A stage that it never reached is not there."""
+
+    commit: str
+    cause: NotRequired[str]  # As in `GitSourceStatus`; timer: no hook came, or it came too late.
+    fetched: NotRequired[str]
+    declared: NotRequired[str]
+    live: NotRequired[str]
+    scheduled: NotRequired[str]  # Every pod of its workloads has a node.
+    ready: NotRequired[str]  # All that it states is healthy.
+
+
 class AppStatus(TypedDict):
     """An app that is held back."""
 
@@ -82,6 +94,9 @@ class Followed(TypedDict):
 
 class GitSourceStatus(TypedDict):
     commit: NotRequired[CommitState]
+    came: NotRequired[str]  # When the fetched commit was seen first.
+    cause: NotRequired[str]  # What made us look then: hook, timer, asked, start or changed (the source).
+    history: NotRequired[list[CommitTimes]]  # Newest first, at most `timeline.COMMITS_MAX`.
     problems: NotRequired[list[str]]  # Lines that start with `file:line:`; each holds its app back.
     warnings: NotRequired[list[str]]
     unapplied: NotRequired[
@@ -94,7 +109,9 @@ class GitSourceStatus(TypedDict):
     nextLook: NotRequired[str]  # The timer's; a hook or a person may come first.
     failures: NotRequired[int]  # How many looks in a row did not reach the remote.
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.
-    renderers: NotRequired[list[str]]  # What renders its folders: tool, version, SHA-256, path; how it is confined.
+    renderers: NotRequired[
+        list[str]
+    ]  # What renders its folders: tool, version, SHA-256, path; how it is confined.
     appCount: NotRequired[int]
     apps: NotRequired[list[AppStatus]]  # Only those that are held back.
     followed: NotRequired[Followed]

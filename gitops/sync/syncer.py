@@ -123,7 +123,7 @@ class Syncer:
 
     def hint(self, name: str) -> None:
         """Look soon; from any thread, never blocks. An unknown name is nothing."""
-        self._loop.call_soon_threadsafe(self._hinted, name, "hint")
+        self._loop.call_soon_threadsafe(self._hinted, name, "hook")
 
     def start(self) -> None:
         """Look at every source now, at new and changed ones at once, and at each again when its time has come."""
@@ -196,8 +196,11 @@ class Syncer:
             return await self._failed(name, error, COMMIT_REFUSED)
         except GitwardError as error:
             return await self._failed(name, error, FETCH_FAILED)
+        came = micro_timestamp(self._clock())
         await asyncio.to_thread(following.read, fetched.commit, frozenset(self._settings.sources))
         look = await asyncio.to_thread(following.look, found, fetched)
+        if _state(found).get("fetched") != look.commit:
+            look = replace(look, more={**look.more, "came": came, "cause": reason})
         problems = tuple(line for app in look.broken for line in app.get("problems", ()))
         self._say_new(name, problems)
         held = await self._declare(found, look, problems)

@@ -1,0 +1,46 @@
+"""`gitward diff`: what is live against what git states, on the fields that it states."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from gitops.cli.output import emit
+from gitops.client import Client
+from gitops.kinds.keys import Key
+from gitops.kinds.printable import shown
+
+Json = dict[str, Any]
+
+
+def run_diff(kubeconfig: Path, source: str, *, output: str) -> None:
+    """Print it; a line on stderr where nothing differs. Raises what the client raises."""
+    found = asyncio.run(_ask(kubeconfig, {"source": source} if source else {}))
+    lines = [line for one in found["objects"] for line in _lines(one)]
+    emit(found, output, "".join(f"{shown(line)}\n" for line in lines))
+    if output == "table" and not lines:
+        typer.echo("nothing differs", err=True)
+
+
+async def _ask(kubeconfig: Path, params: dict[str, str]) -> Json:
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        if "source" in params:  # So that a wrong name is an error.
+            await client.request("GET", f"/apis/gitward.io/v1alpha1/gitsources/{params['source']}")
+        return await client.request("GET", "/gitward/v1/diff", params=params)
+
+
+def _lines(one: Json) -> Iterator[str]:
+    key = one["object"]
+    name = Key(key["group"], key["kind"], key["namespace"], key["name"])
+    words = {"missing": "is not live", "extra": "is live, and not in git any more", "changed": "differs"}
+    why = f": {one['why']}" if one["why"] else ""
+    yield f"{one['file']}:{one['line']} @ {one['commit'][:7]}: {name} {words[one['state']]}{why}"
+    for field in one["fields"]:
+        yield f"  {field['field']}"
+        if field["live"] is not None:
+            yield f"  - {json.dumps(field['live'], ensure_ascii=False)}"
+        if field["git"] is not None:
+            yield f"  + {json.dumps(field['git'], ensure_ascii=False)}"

@@ -1,0 +1,26 @@
+"""Flags that several commands have. Every flag has an environment variable."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def env(name: str) -> str:
+    """The variable of a flag."""
+    return f"GITWARD_{name}"
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", envvar=env("DATA_DIR"), help="All state lies here. [default: /var/lib/gitward]"
+    ),
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
+    ),
+]
+Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]
