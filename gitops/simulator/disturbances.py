@@ -29,6 +29,8 @@ def plan(cluster: Cluster) -> None:
     random, faults, agenda = cluster.random, cluster.faults, cluster.agenda
     for _ in range(random.randint(*PUSHES)):
         agenda.at(random.uniform(2, ACTIVE_SECONDS - 10), partial(_push, cluster))
+    if faults.zombie:  # Two leaders, who meet the first commit together.
+        agenda.at(random.uniform(0.0, 1.5), partial(_take_over, cluster))
     for number, what in (
         (faults.acts, _act),
         (faults.killed, _kill),

@@ -72,8 +72,8 @@ class Engine:
         )  # fmt: skip
         _now(self.runtime.start(_now(self.runtime.ensure_container(spec))))
 
-    def stop(self, pod_uid: str, action: Stop) -> None:
-        """Raises Broken: nothing is stopped or restarted without a cause that everyone could see."""
+    def check_stop(self, pod_uid: str, action: Stop) -> None:
+        """Raises Broken: nothing is stopped or restarted without a cause that everyone can see when it is decided."""
         pod = cast("Pod | None", self._view().by_uid(pod_uid))
         sandbox = self.sandbox(pod_uid)
         lost = sandbox is None or sandbox.phase is not Phase.RUNNING
@@ -81,6 +81,8 @@ class Engine:
             raise Broken(
                 f"{self._node} stops {action.container} of {key_of(pod)} without a cause: {action.why}"
             )
+
+    def stop(self, action: Stop) -> None:
         _now(self.runtime.stop(action.container_id, grace_seconds=action.grace_seconds))
 
     def remove(self, container_id: str) -> None:

@@ -3,6 +3,7 @@
 Not a second implementation of the controllers: each statement is about the state after a commit and who made it.
 """
 
+from datetime import timedelta
 from typing import Protocol, cast
 
 from gitops.kinds.core.namespace import NAMESPACE
@@ -13,7 +14,7 @@ from gitops.simulator.agenda import Agenda
 from gitops.simulator.faults import Faults
 from gitops.simulator.history import Broken
 from gitops.simulator.repository import Commit, Repository
-from gitops.simulator.sizes import Sizes
+from gitops.simulator.sizes import Moment, Sizes
 from gitops.store.contract import Batch, Change, Txn
 from gitops.store.memory import MemoryStore
 
@@ -47,14 +48,14 @@ class Invariants:
         """Another master, which may know less than the one before; or two of them."""
         self._led_at = self._world.agenda.seconds
 
-    @property
-    def _is_new_leader(self) -> bool:
-        return self._world.agenda.seconds - self._led_at < self._world.faults.disputed_seconds
-
-    @property
-    def is_excused(self) -> bool:
-        calm_seconds = self._world.agenda.seconds - self._disturbed_at
-        return self._is_new_leader or calm_seconds < self._world.faults.blind_seconds
+    def _moment(self) -> Moment:
+        seconds, faults = self._world.agenda.seconds, self._world.faults
+        disputed = seconds - self._led_at < faults.disputed_seconds
+        return Moment(
+            excused=disputed or seconds - self._disturbed_at < faults.blind_seconds,
+            disputed=disputed,
+            seen_by_all=self._world.agenda.now() - timedelta(seconds=faults.blind_seconds),
+        )
 
     def check(self, txn: Txn, batch: Batch, look: tuple[Commit, tuple[str, ...]] | None) -> None:
         """Raises Broken."""
@@ -66,7 +67,7 @@ class Invariants:
                 self._check_owners(change)
                 self._check_deletion(txn, change)
                 self._check_declared(change)
-            if self._sizes.check(txn, batch, excused=self.is_excused, led=self._is_new_leader):
+            if self._sizes.check(txn, batch, self._moment()):
                 self.disturbed()
         except Broken as broken:
             raise Broken(f"{broken} [revision {batch.revision}, {txn.actor} about {txn.cause}]") from None

@@ -189,6 +189,8 @@ class HollowNode(Follower):
             self._report(care)
         for action in actions.do:
             place = place_of(action)
+            if isinstance(action, Stop):
+                self.engine.check_stop(care.uid, action)
             if place not in care.busy:
                 care.busy[place] = action
                 self._agenda.after(
@@ -321,7 +323,7 @@ class HollowNode(Follower):
         pod = care.pod
         match action:
             case Stop():
-                self.engine.stop(care.uid, action)
+                self.engine.stop(action)
             case Remove():
                 self.engine.remove(action.container_id)
             case Withdraw():

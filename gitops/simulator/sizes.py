@@ -1,15 +1,16 @@
 """How many pods there may be: no more than asked for, no fewer than promised, no more on a node than it takes."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from gitops.kinds import quantity
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment, ReplicaSet
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal
+from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_condition
 from gitops.kinds.discovery import ENDPOINT_SLICE
-from gitops.kinds.objects import KubeObject, controller_of, is_going, key_of, uid
+from gitops.kinds.objects import KubeObject, controller_of, is_going, key_of, moment_of, uid
 from gitops.simulator.history import Broken
 from gitops.store.contract import Batch, Txn
 from gitops.view import View
@@ -20,31 +21,42 @@ SLICES: Final = "controller/endpointslice"
 SCHEDULER: Final = "controller/scheduler"
 
 
+class Moment(NamedTuple):
+    """What may be held in favour of who writes now.
+
+    Attributes:
+        excused: pods were lost, or numbers changed, a moment ago.
+        disputed: so did the leader: there may be two.
+        seen_by_all: what happened before that, everyone has seen.
+    """
+
+    excused: bool
+    disputed: bool
+    seen_by_all: datetime
+
+
 class Sizes:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def check(self, txn: Txn, batch: Batch, *, excused: bool, led: bool) -> bool:
-        """`excused`: pods were lost or numbers changed a moment ago; `led`: the leader did.
-
-        Returns whether pods were lost or became unready by something other than these controllers.
-        """
+    def check(self, txn: Txn, batch: Batch, moment: Moment) -> bool:
+        """Returns whether pods were lost or became unready by something other than these controllers."""
         if txn.actor == REPLICASET:
-            self._check_replica_set(batch, excused=excused)
+            self._check_replica_set(batch, moment)
         elif txn.actor == DEPLOYMENT_ACTOR:
-            self._check_surge(batch, excused=excused)
+            self._check_surge(batch, moment)
         elif txn.actor == SCHEDULER:
-            self._check_room(batch, excused=led)
+            self._check_room(batch, moment)
         elif txn.actor == SLICES:
             self._check_slices(batch)
         else:
             return any(_is_loss(change.before, change.after) for change in batch.changes)
         return False
 
-    def _check_replica_set(self, batch: Batch, *, excused: bool) -> None:
+    def _check_replica_set(self, batch: Batch, moment: Moment) -> None:
         """Exactly what is asked for, counted in the truth: the fence sees to it, however stale a view is."""
         owners: dict[str, ReplicaSet] = {}
-        created = deleted = unready = 0
+        created = deleted = served = 0
         for change in batch.changes:
             obj = change.after or change.before
             if obj is None or not POD.owns(obj):
@@ -61,14 +73,14 @@ class Sizes:
                 and (change.after is None or is_going(change.after))
             ):
                 deleted += 1
-                unready += is_ready(cast(Pod, change.before))
+                served += _is_ready_since(cast(Pod, change.before), moment.seen_by_all)
         for owner in owners.values():
             active, wanted = len(list(self._active(owner))), owner["spec"]["replicas"]
             if created and active > wanted:
                 raise Broken(f"{key_of(owner)} has {active} pods, {wanted} are asked for")
-            if deleted and active < wanted and not excused:
+            if deleted and active < wanted and not moment.excused:
                 raise Broken(f"{key_of(owner)} has {active} pods left, {wanted} are asked for")
-            if unready and not excused:
+            if served and not moment.excused:
                 self._check_available(owner)
 
     def _check_available(self, owner: ReplicaSet) -> None:
@@ -82,10 +94,10 @@ class Sizes:
             text = f"{ready} of {wanted} pods ready, only {allowed} may be away"
             raise Broken(f"{key_of(deployment)} has after a deletion {text}")
 
-    def _check_surge(self, batch: Batch, *, excused: bool) -> None:
+    def _check_surge(self, batch: Batch, moment: Moment) -> None:
         for change in batch.changes:
             obj = change.after
-            if obj is None or not REPLICA_SET.owns(obj) or excused:
+            if obj is None or not REPLICA_SET.owns(obj) or moment.excused:
                 continue
             replica_set = cast(ReplicaSet, obj)
             before = cast(ReplicaSet, change.before)["spec"]["replicas"] if change.before else 0
@@ -97,10 +109,10 @@ class Sizes:
             if total > most:
                 raise Broken(f"{key_of(deployment)} wants {total} pods in all, at most {most} are allowed")
 
-    def _check_room(self, batch: Batch, *, excused: bool) -> None:
+    def _check_room(self, batch: Batch, moment: Moment) -> None:
         for change in batch.changes:
             pod = cast("Pod | None", change.after)
-            if pod is None or not POD.owns(pod) or excused:
+            if pod is None or not POD.owns(pod) or moment.disputed:
                 continue
             name = pod["spec"].get("nodeName")
             if not name or (change.before and cast(Pod, change.before)["spec"].get("nodeName")):
@@ -145,6 +157,11 @@ def cpus_of(pod: Pod) -> Decimal:
         one.get("resources", {}).get("requests", {}).get("cpu", "0") for one in pod["spec"]["containers"]
     )
     return sum((Decimal(quantity.parse(one)) for one in asked), Decimal(0))
+
+
+def _is_ready_since(pod: Pod, moment: datetime) -> bool:
+    ready = pod_condition(pod, "Ready")
+    return is_ready(pod) and ready is not None and moment_of(ready.get("lastTransitionTime", "")) < moment
 
 
 def _is_loss(before: KubeObject | None, after: KubeObject | None) -> bool:

@@ -110,7 +110,7 @@ def declare(view: Reader, look: Look, now: datetime, *, epoch: int | None = None
     for app in apps:
         held[app.name], unread = _held(view, look, app, claims, is_moved=is_moved)
         warnings += [line for line in unread if line not in warnings]
-        for key in app.gone:
+        for key in sorted(app.gone):
             claims.withdraw(app.name, key, "held" if key in held[app.name] else "withdrawn")
     puts = list(claims.puts())
     is_new = before.get("commit", {}).get("declared") != look.commit
@@ -162,7 +162,7 @@ def _held(
     view: Reader, look: Look, app: AppLook, claims: "_Claims", *, is_moved: bool
 ) -> tuple[frozenset[Key], list[str]]:
     most, unread = holds.allowed(app.allow_prune)
-    keys = frozenset(key for key in app.gone if claims.is_alone(app.name, key))
+    keys = frozenset(key for key in sorted(app.gone) if claims.is_alone(app.name, key))
     if not keys:
         return keys, unread
     going = Going(look.source, app.name, keys, app.held & keys, app.standing or 0, app.size == 0, is_moved)

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from gitops.simulator import Result, simulate
 
-SEEDS_MAX: Final = 150  # A mutant that lives through so many clusters is not caught.
+SEEDS_MAX: Final = 200  # A mutant that lives through so many clusters is not caught.
 
 
 class Mutant(NamedTuple):

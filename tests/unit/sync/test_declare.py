@@ -338,3 +338,14 @@ def test_a_report_keeps_what_was_declared_and_what_is_live() -> None:
     assert len(status["problems"]) == 101
     assert status["problems"][-1] == "… and 50 more"
     assert world.claims("a") == ["shop@c1 declared"]
+
+
+def test_what_is_gone_is_written_in_the_order_of_its_keys() -> None:
+    """Not in the order of a set's hashes: a replay of the same commits gives the same history."""
+    world = World("shop")
+    names = [f"c{number:02}" for number in range(20)]
+    world.declare("c1", config_map("kept"), *map(config_map, names))
+
+    txn = world.declare("c2", config_map("kept"), allow=("all",))
+
+    assert [key.name for op in txn.ops if (key := key_of(cast(Put, op).obj)).name != "shop"] == names
