@@ -11,25 +11,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar
 
 from gitops import admission
 from gitops.admission import Mint
 from gitops.admission.settings import DEFAULT
 from gitops.kinds.errors import Conflict, Fenced, GitwardError
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, controller_of, is_going
 from gitops.reconcile import Controller, Reader, Trigger, Writes
 from gitops.runner.queue import Item, Queue, Urgency
 from gitops.runner.transaction import Context, transaction
+from gitops.runner.waking import is_same_but_status, urgency_of
 from gitops.store.contract import Batch, Committed, Store, Txn
-from gitops.view import Change
 
 log = logging.getLogger(__name__)
 O = TypeVar("O")  # noqa: E741 # An object, or nothing.
 
-# Metadata by which triggers find whom an object concerns.
-_PLACING: Final = ("labels", "ownerReferences", "finalizers", "deletionTimestamp", "annotations")
 
 CONFLICT_SECONDS: Final = 0.010  # The view already has the winner.
 CONFLICT_SECONDS_MAX: Final = 1.0
@@ -138,8 +135,8 @@ class Runner:
         """Wake whom a batch concerns. The view has it already."""
         now = self._clock.monotonic()
         for change in batch.changes:
-            urgency, before, after = _urgency(change), change.before, change.after
-            if before is not None and after is not None and _is_same_but_status(before, after):
+            urgency, before, after = urgency_of(change), change.before, change.after
+            if before is not None and after is not None and is_same_but_status(before, after):
                 before = None
             for name, trigger in self._triggers_of(change.key):
                 if before is not None:
@@ -374,28 +371,6 @@ class Runner:
 
 def _all(controller: Controller) -> Callable[[Reader, None], Iterable[Key]]:
     return lambda view, _: controller.resync(view)
-
-
-def _is_same_but_status(before: KubeObject, after: KubeObject) -> bool:
-    """Most changes are of this kind: whom the object concerned before, it concerns now."""
-    old, new = before["metadata"], after["metadata"]
-    if any(old.get(name) != new.get(name) for name in _PLACING):
-        return False
-    one, other = cast("dict[str, object]", before), cast("dict[str, object]", after)
-    names = one.keys() | other.keys()
-    return all(one.get(name) == other.get(name) for name in names if name not in ("metadata", "status"))
-
-
-def _urgency(change: Change) -> Urgency:
-    """What a person or a commit asked for (a new wish on an object without a controller) goes before consequences."""
-    before, after = change.before, change.after
-    obj = after or before
-    if obj is None or controller_of(obj) is not None:
-        return Urgency.CONSEQUENCE
-    if before is None or after is None or is_going(before) != is_going(after):
-        return Urgency.ASKED
-    changed = before["metadata"].get("generation") != after["metadata"].get("generation")
-    return Urgency.ASKED if changed else Urgency.CONSEQUENCE
 
 
 def _same(writes: Writes) -> Writes:
