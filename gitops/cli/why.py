@@ -63,11 +63,16 @@ def _status(status: Json) -> Iterator[str]:
 
 
 def _fields(entry: Json) -> Iterator[str]:
-    fields = entry["fields"]
+    fields = [field for field in entry["fields"] if not _is_within(field, entry["fields"])]
     who = "git" if entry["manager"] == MANAGER else entry["manager"]
     where = f" ({entry['subresource']})" if "subresource" in entry else ""
     more = f" and {len(fields) - FIELDS_SHOWN_MAX} more" if len(fields) > FIELDS_SHOWN_MAX else ""
     yield f"  {who}{where} owns {', '.join(fields[:FIELDS_SHOWN_MAX])}{more}"
+
+
+def _is_within(field: str, others: list[str]) -> bool:
+    """Whether a field is part of another of the same owner: an item of a list says it for all of its own."""
+    return any(field.startswith((f"{other}.", f"{other}[")) for other in others)
 
 
 def _tables(found: Json) -> str:

@@ -106,6 +106,7 @@ def test_why_says_where_it_comes_from_and_what_it_waits_for(site: Site, shell: S
 
         found = await asked(whole, shell, "why", "deploy/web")
         text = await ask(whole, shell, "why", f"pod/{pod}")
+        own = await ask(whole, shell, "why", "deployments/web")
         nothing = await ask(whole, shell, "why", "deploy/other")
 
         claim = found["declared"][0]
@@ -116,6 +117,8 @@ def test_why_says_where_it_comes_from_and_what_it_waits_for(site: Site, shell: S
         assert ".spec.replicas" in found["fields"][0]["fields"]
         assert found["pods"][0]["scheduler"].startswith("no nodes available to schedule pods")
         assert "Deployment.apps default/web declared by source shop at apps/web.yaml:1\n" in text.out
+        owned = "  git owns .spec.replicas, .spec.selector, .spec.template.metadata.labels.app, "
+        assert owned + '.spec.template.spec.containers[name="main"]\n' in own.out
         assert "PodScheduled=False: no nodes available" in text.out
         assert (nothing.code, nothing.err) == (
             1,
