@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Final, cast
@@ -55,8 +56,10 @@ from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
 from gitops.sync.authors import Authors
-from gitops.sync.operators import OperatorSource, remember
+from gitops.sync.operators import OperatorSource, is_operators, remember
 from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
+from gitops.sync.statuses.poster import Poster
+from gitops.sync.statuses.tokens import TokenFile
 from gitops.sync.syncer import SOURCES as MIRRORS
 from gitops.sync.syncer import Syncer, SyncSettings
 from gitops.sync.zygote import Parser
@@ -84,6 +87,7 @@ class MasterSettings:
     sync: SyncSettings
     source: GitSourceSpec | None
     source_name: str
+    forge_token_file: Path | None = None  # None: no commit statuses are posted.
     retention: Retention = RETENTION
 
 
@@ -174,6 +178,11 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store, settings.retention), name="compact"),
                  asyncio.create_task(keep_fresh(settings.data_dir / FOLDER), name="sealing keys")]  # fmt: skip
+        if settings.forge_token_file is not None:
+            tokens = TokenFile(settings.forge_token_file, settings.source_name)
+            poster = Poster(store, tokens, partial(is_operators, named=sync.sources), epoch=store.epoch)
+            stack.callback(store.subscribe(poster.noted))
+            tasks.append(asyncio.create_task(poster.run(), name="statuses"))
         stack.push_async_callback(_end, tasks)
         for task in tasks:
             task.add_done_callback(master.task_ended)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gitops.cli import bench_commands, questions, settings
+from gitops.cli import bench_commands, questions, secret_commands, settings
 from gitops.cli.flags import DataDir, Kubeconfig, Output, env
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
@@ -27,8 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-secret = typer.Typer(help="Make keys, encrypt and decrypt secrets for a repository.", no_args_is_help=True)
-app.add_typer(secret, name="secret")
+app.add_typer(secret_commands.secret, name="secret")
 app.add_typer(bench_commands.bench, name="bench")
 
 
@@ -98,6 +97,30 @@ def up(  # One parameter a flag: this is the border where flags become a value.
         Path | None,
         typer.Option(envvar=env("WEBHOOK_SECRETS_DIR"), help="A file a source, named as it, for it alone."),
     ] = None,
+    forge_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=env("FORGE_TOKEN_FILE"), help="Commit statuses are posted with it. None: none are."
+        ),
+    ] = None,
+    forge: Annotated[
+        str,
+        typer.Option(
+            envvar=env("FORGE"),
+            help="github, gitlab, gitea, bitbucket, bitbucket-server or azure. [default: by the URL]",
+        ),
+    ] = "",
+    forge_url: Annotated[
+        str, typer.Option(envvar=env("FORGE_URL"), help="The repository's page. [default: by the URL]")
+    ] = "",
+    allow_mac_only_encrypted: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mac-only-encrypted",
+            envvar=env("ALLOW_MAC_ONLY_ENCRYPTED"),
+            help="Take SOPS Secrets whose MAC does not cover their names.",
+        ),
+    ] = False,
     node: Annotated[
         str, typer.Option(envvar=env("NODE"), help="docker, simulated, simulated:N or none.")
     ] = "docker",
@@ -143,6 +166,10 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             webhook_listen=webhook_listen,
             webhook_secret_file=webhook_secret_file,
             webhook_secrets_dir=webhook_secrets_dir,
+            forge_token_file=forge_token_file,
+            forge=forge,
+            forge_url=forge_url,
+            allow_mac_only_encrypted=allow_mac_only_encrypted,
             node=node,
             node_name=node_name,
             pod_cidr=pod_cidr,
@@ -259,92 +286,6 @@ def rollback(  # One parameter a flag.
     from gitops.cli.rollback import run_rollback
 
     run_rollback(settings.kubeconfig_of(kubeconfig, data_dir), source, commit=commit, to=to, push=push)
-
-
-@secret.command()
-def keygen() -> None:
-    """Print a new age key; its recipient is in the comment."""
-    from gitops.cli.secret import run_keygen
-
-    run_keygen()
-
-
-AgeKeyFile = Annotated[
-    Path | None, typer.Option(envvar=env("AGE_KEY_FILE"), help="[default: SOPS_AGE_KEY_FILE, D/age.key]")
-]
-
-
-@secret.command()
-def encrypt(
-    file: Annotated[Path, typer.Argument(help="Secrets or ConfigMaps (YAML, JSON); a .env file; any other.")],
-    age: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--age", envvar=env("AGE"), help="A recipient, age1… or ssh-ed25519 …; may be repeated."
-        ),
-    ] = None,
-    sealed: Annotated[
-        bool,
-        typer.Option("--sealed", envvar=env("SEALED"), help="As SealedSecrets, for this cluster alone."),
-    ] = False,
-    scope: Annotated[
-        str, typer.Option(envvar=env("SCOPE"), help="Of --sealed: strict, namespace-wide or cluster-wide.")
-    ] = "strict",
-    cert: Annotated[
-        Path | None,
-        typer.Option(envvar=env("CERT"), help="Of --sealed. [default: D/sealed-secrets/tls.crt]"),
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Print FILE with the values of `data` and `stringData` encrypted (SOPS, or SealedSecrets)."""
-    from gitops.cli.secret import run_encrypt, run_seal
-
-    if sealed == bool(age):
-        raise WrongUsage("--age or --sealed is wanted, and not both")
-    if sealed:
-        run_seal(file, scope, cert, settings.data_dir_of(data_dir))
-    else:
-        run_encrypt(file, tuple(age or ()))
-
-
-@secret.command()
-def decrypt(
-    file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
-    age_key_file: AgeKeyFile = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Print FILE in clear text."""
-    from gitops.cli.secret import run_decrypt
-
-    run_decrypt(file, settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
-
-
-@secret.command()
-def edit(
-    file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
-    age_key_file: AgeKeyFile = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Open FILE in $EDITOR in clear text, in memory only, and encrypt what was changed."""
-    from gitops.cli.secret import run_edit
-
-    run_edit(file, settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
-
-
-@secret.command()
-def rotate(
-    file: Annotated[Path, typer.Argument(help="A file encrypted with SOPS for an age key.")],
-    age: Annotated[
-        list[str] | None,
-        typer.Option("--age", envvar=env("AGE"), help="Its recipients from now on. [default: as they are]"),
-    ] = None,
-    age_key_file: AgeKeyFile = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Encrypt FILE again under a new data key, for the same recipients or for others."""
-    from gitops.cli.secret import run_rotate
-
-    run_rotate(file, tuple(age or ()), settings.age_key_file_of(age_key_file, settings.data_dir_of(data_dir)))
 
 
 for question in (questions.get, questions.why, questions.diff, questions.history):

@@ -60,6 +60,10 @@ class UpSettings(BaseModel):
     webhook_listen: Address
     webhook_secret_file: Path | None
     webhook_secrets_dir: Path | None
+    forge_token_file: Path | None
+    forge: str = Field(pattern=r"^(github|gitlab|gitea|bitbucket|bitbucket-server|azure)?$")
+    forge_url: str
+    allow_mac_only_encrypted: bool
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
     node_name: str = Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")
     pod_cidr: Network

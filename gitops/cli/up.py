@@ -12,7 +12,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -22,7 +22,7 @@ from gitops.cli.hooks import serving_webhooks
 from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, logs
-from gitops.kinds.gitward import GitSourceSpec
+from gitops.kinds.gitward import ForgeSpec, GitSourceSpec
 from gitops.master import Master, MasterSettings, running
 from gitops.store.sqlite_compact import Retention
 from gitops.sync.syncer import SyncSettings
@@ -84,6 +84,15 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         spec["branch"] = settings.branch
     if settings.path:
         spec["path"] = settings.path
+    if settings.allow_mac_only_encrypted:
+        spec["allowMacOnlyEncrypted"] = True
+    forge = ForgeSpec()
+    if settings.forge:
+        forge["type"] = cast(Any, settings.forge)  # The pattern of the flag is the list of the types.
+    if settings.forge_url:
+        forge["url"] = settings.forge_url
+    if forge:
+        spec["forge"] = forge
     return MasterSettings(
         data_dir=settings.data_dir,
         listen=_address(settings.listen),
@@ -99,6 +108,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         ),
         source=spec if settings.repo else None,
         source_name=settings.source_name,
+        forge_token_file=settings.forge_token_file,
         retention=Retention(
             history_seconds=settings.history_seconds, history_revisions_max=settings.history_revisions
         ),

@@ -11,6 +11,7 @@ from typing import Final, Literal, NotRequired, TypedDict
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.source_spec import ForgeSpec as ForgeSpec
 from gitops.kinds.source_spec import GitSourceSpec as GitSourceSpec
 from gitops.kinds.source_spec import SecretReference as SecretReference
 from gitops.kinds.source_spec import SourceApp as SourceApp
@@ -50,6 +51,13 @@ class DeclaredStatus(TypedDict):
 class Declared(KubeObject):
     claims: list[Claim]  # The first wins; later ones wait, naming the first.
     status: NotRequired[DeclaredStatus]
+
+
+class PostedStatus(TypedDict):
+    """What the forge was told last."""
+
+    commit: str
+    state: str
 
 
 class CommitState(TypedDict):
@@ -105,6 +113,7 @@ class GitSourceStatus(TypedDict):
     waiting: NotRequired[list[str]]  # Those that wait for something (a namespace, a kind, another source).
     held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
     kept: NotRequired[list[str]]  # Objects that stay though the source does not declare them any more.
+    posted: NotRequired[PostedStatus]
     lastLook: NotRequired[str]
     nextLook: NotRequired[str]  # The timer's; a hook or a person may come first.
     failures: NotRequired[int]  # How many looks in a row did not reach the remote.

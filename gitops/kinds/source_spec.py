@@ -36,6 +36,13 @@ class Verification(TypedDict):
     commits: NotRequired[Literal["all", "firstParent"]]  # Absent: all.
 
 
+class ForgeSpec(TypedDict):
+    """Where commit statuses go, if the source's own URL does not tell."""
+
+    type: NotRequired[Literal["github", "gitlab", "gitea", "bitbucket", "bitbucket-server", "azure"]]
+    url: NotRequired[str]  # The repository's page.
+
+
 class GitSourceSpec(TypedDict):
     url: str  # Without credentials: those lie in files of the operator, or in the Secret that `secretRef` names.
     branch: NotRequired[str]  # Absent: the remote's HEAD.
@@ -46,6 +53,7 @@ class GitSourceSpec(TypedDict):
     requireFastForward: NotRequired[bool]  # A rewritten branch is refused instead of followed.
     verify: NotRequired[Verification]
     secretRef: NotRequired[SecretReference]
+    forge: NotRequired[ForgeSpec]
 
 
 def check_spec(spec: GitSourceSpec) -> Iterator[Problem]:
