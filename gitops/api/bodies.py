@@ -24,7 +24,9 @@ DEPTH_MAX: Final = 100  # The deepest official object has about forty levels; wh
 _JSON: Final = ("", "application/json", "application/octet-stream", "*/*")
 _YAML: Final = ("application/yaml", "application/apply-patch+yaml")
 _PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
-_IN_YAML: Final = "add `--dry-run=client -o yaml | kubectl apply -f -` to the command"  # kubectl has no other way.
+_IN_YAML: Final = (
+    "add `--dry-run=client -o yaml | kubectl apply -f -` to the command"  # kubectl has no other way.
+)
 _PROPAGATIONS: Final[tuple[Propagation, ...]] = ("Background", "Foreground", "Orphan")
 Json = Any  # A JSON value.
 

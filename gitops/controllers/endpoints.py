@@ -92,7 +92,11 @@ def _endpoints(service: Service, pods: Iterable[Pod], present: Endpoints | None)
     if is_headless(service):
         labels[HEADLESS] = ""
     place = service["metadata"]
-    meta = present["metadata"] if present else {"name": place.get("name", ""), "namespace": place.get("namespace", "")}
+    meta = (
+        present["metadata"]
+        if present
+        else {"name": place.get("name", ""), "namespace": place.get("namespace", "")}
+    )
     changed = {**meta, "labels": labels, "annotations": annotations}
     made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": changed}
     subsets = _subsets(entries[:ADDRESSES_MAX])

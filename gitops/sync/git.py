@@ -21,7 +21,7 @@ from gitops.kinds.errors import BadRequest, Unavailable
 
 FILE_BYTES_MAX: Final = 2 << 30  # Of one file that git writes, so of one pack.
 OUTPUT_BYTES_MAX: Final = 64 << 20
-BARE: Final = "GITWARD_BARE"  # In an environment: nothing of ours is handed on but what git needs to run.
+BARE: Final = "BARE"  # In an environment: nothing of ours is handed on but what git needs to run.
 _RUNS: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
 _URL: Final = re.compile(r"(https|http|ssh|file)://|(?!-)[\w.-]+@(?!-)[\w.-]+:(?!//)")
 

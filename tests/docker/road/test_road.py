@@ -242,6 +242,7 @@ def test_an_engine_that_hangs_in_mid_deploy_is_told_and_loses_nothing(shop: Shop
     eventually(lambda: node_problem(shop) == "", "the node is Ready again")
     git(shop.cluster.repo, "revert", "--no-edit", "HEAD")
     shop.cluster.sync()
+    eventually(lambda: len(shop.pods("web")) == 10, "the pods of version 3.0 are gone")
 
 
 def test_stopping_up_leaves_the_pods_serving(shop: Shop) -> None:
