@@ -22,7 +22,7 @@ def start_raw(engine: docker.DockerClient, *, pods: int, image: str, command: tu
 def remove_raw(engine: docker.DockerClient) -> None:
     """Every container that `start_raw` made."""
     with ThreadPoolExecutor(WIDTH) as workers:
-        found = engine.containers.list(all=True, filters={"label": LABEL})
+        found = engine.containers.list(all=True, ignore_removed=True, filters={"label": LABEL})
         list(workers.map(lambda container: container.remove(force=True, v=True), found))
 
 

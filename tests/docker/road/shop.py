@@ -79,7 +79,7 @@ class Shop:
         """The ids of the running containers of an app, sandboxes included, as the engine knows them."""
         uids = {uid(pod) for pod in self.pods(app)}
         return {
-            str(container.id) for container in self.engine.containers.list()
+            str(container.id) for container in self.engine.containers.list(ignore_removed=True)
             if container.labels.get("io.gitward.pod-uid") in uids
         }  # fmt: skip
 
@@ -90,7 +90,7 @@ class Shop:
         """What a command prints inside a container of the app's first pod."""
         owner = uid(self.pods(app)[0])
         labels = [f"io.gitward.pod-uid={owner}", f"io.gitward.container={container}"]
-        found = self.engine.containers.list(filters={"label": labels})
+        found = self.engine.containers.list(ignore_removed=True, filters={"label": labels})
         code, output = found[0].exec_run(list(command))
         assert code == 0, output
         assert isinstance(output, bytes)
