@@ -19,7 +19,7 @@ import orjson
 from gitops.cli.bench.pods import NAMESPACE, a_pod, with_status
 from gitops.cli.bench.store_floor import BareStore, load_bare
 from gitops.clock import SystemClock
-from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.objects import KubeObject
 from gitops.master import KEY_FILE, STORE_FILE
@@ -29,6 +29,7 @@ from gitops.store.sqlite_file import open_file
 
 PODS: Final = 30_000
 OBJECTS: Final = 50_000
+NODES: Final = 100
 BATCH: Final = 1_000
 START_SECONDS_MAX: Final = 60.0
 
@@ -68,13 +69,21 @@ def start_of_a_master(folder: Path) -> Start:
     )
 
 
-def _pods(count: int) -> Iterator[KubeObject]:
+def _pods(count: int) -> Iterator[Pod]:
     for number in range(count):
-        yield with_status(a_pod(number, node=f"node-{number % 100}"), number, ready=True)
+        yield with_status(a_pod(number, node=f"node-{number % NODES}"), number, ready=True)
 
 
 def _objects() -> Iterator[KubeObject]:
-    yield from _pods(OBJECTS // 2)
+    """A cluster in which no controller has anything to do: what is measured is the store."""
+    for name in (*(f"node-{number}" for number in range(NODES)), NAMESPACE):
+        kind = "Namespace" if name == NAMESPACE else "Node"
+        yield cast(KubeObject, {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "uid": f"uid-of-{name}"},
+                                "spec": {}, "status": {}})  # fmt: skip
+    for pod in _pods(OBJECTS // 2):
+        meta = {name: value for name, value in pod["metadata"].items() if name != "ownerReferences"}
+        status = {**pod["status"], "phase": "Succeeded"}
+        yield cast(KubeObject, {**pod, "metadata": meta, "status": status})
     for number in range(OBJECTS // 2):
         meta = {"name": f"settings-{number}", "namespace": NAMESPACE, "uid": f"uid-of-settings-{number}"}
         data = {f"key-{n}": f"a value of {number}" for n in range(8)}
