@@ -42,6 +42,7 @@ bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a
 	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench deploy
 	@$(VENV)/bin/gitward bench store
 	@$(VENV)/bin/gitward bench scale
+	@$(VENV)/bin/gitward bench sync
 	@$(SUDO) $(VENV)/bin/gitward bench render --render-bin-dir "$$($(PY) tests/tools/kubectl.py)"
 
 image: system ## build the container image of master and simulated nodes, and start it once

@@ -56,7 +56,7 @@ from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
 from gitops.sync.authors import Authors
-from gitops.sync.operators import OperatorSource, is_operators, remember
+from gitops.sync.operators import is_operators, remember
 from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
 from gitops.sync.statuses.poster import Poster
 from gitops.sync.statuses.tokens import TokenFile
@@ -77,7 +77,7 @@ RETENTION: Final = Retention()
 
 @dataclass(frozen=True, slots=True)
 class MasterSettings:
-    """What the operator decided. `source` None, and no `sync.sources`: nothing new is followed; known sources go on."""
+    """What the operator decided. No `sync.sources`: nothing new is followed; known sources go on."""
 
     data_dir: Path
     listen: tuple[str, int]
@@ -85,8 +85,7 @@ class MasterSettings:
     service_cidr: IPv4Network
     interval_seconds: float
     sync: SyncSettings
-    source: GitSourceSpec | None
-    source_name: str
+    source_name: str  # Of the source that the flags name: a forge's token without a host is for it.
     forge_token_file: Path | None = None  # None: no commit statuses are posted.
     retention: Retention = RETENTION
 
@@ -158,10 +157,9 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         stack.push_async_callback(store.close)
         stack.callback(store.subscribe(_tell_unapplied))
         authority = load_or_make_authority(settings.data_dir / "pki", now=clock.now())
-        named = _named(settings)
         sync = replace(
             settings.sync,
-            sources=remember(settings.data_dir / MIRRORS, named),
+            sources=remember(settings.data_dir / MIRRORS, settings.sync.sources),
             interval_seconds=settings.interval_seconds,
         )
         syncer = Syncer(store, settings.data_dir, parser, sync, clock=clock.now, epoch=store.epoch)
@@ -169,7 +167,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         master = Master(settings, store, authority, syncer)
         stack.callback(store.subscribe(master.noted))
         await _create_missing(store, settings, clock, mint)
-        for name, source in named.items():
+        for name, source in settings.sync.sources.items():
             await _follow(store, name, source.spec, clock, mint)
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
@@ -231,18 +229,6 @@ async def _create_missing(
             admitted = admit_create(view, kind, obj, now=clock.now(), mint=mint, manager=ACTOR,
                                     settings=AdmissionSettings(settings.service_cidr))  # fmt: skip
             await store.commit(Txn((Put(admitted, expect=ABSENT),), actor=ACTOR, cause="start"))
-
-
-def _named(settings: MasterSettings) -> dict[str, OperatorSource]:
-    """The sources of the flags and of `gitward.yaml`."""
-    sync = settings.sync
-    named = dict(sync.sources)
-    if settings.source is not None:
-        named[settings.source_name] = OperatorSource(
-            settings.source, sync.ssh_key_file, sync.known_hosts, sync.git_credentials_file,
-            sync.allowed_signers_file, sync.gpg_keys_file,
-        )  # fmt: skip
-    return named
 
 
 async def _follow(

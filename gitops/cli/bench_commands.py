@@ -65,3 +65,17 @@ def bench_store(
     from gitops.cli.bench.store import run_bench
 
     run_bench(runs=runs, directory=directory)
+
+
+@bench.command("sync")
+def bench_sync(
+    manifests: Annotated[
+        int, typer.Option(envvar=_env("MANIFESTS"), help="How many manifests the large repository has.")
+    ] = 10_000,
+    apps: Annotated[int, typer.Option(envvar=_env("APPS"), help="How many apps come at first.")] = 1_000,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """A commit of one file among many manifests, against few; a first sync of many apps, with some broken or none."""
+    from gitops.cli.bench.sync import run_bench
+
+    run_bench(manifests_total=manifests, apps=apps, runs=runs)

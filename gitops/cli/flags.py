@@ -23,4 +23,12 @@ Kubeconfig = Annotated[
         "--kubeconfig", envvar="KUBECONFIG", help="How to reach the master; else the data directory's."
     ),
 ]
+RenderBinDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--render-bin-dir",
+        envvar=env("RENDER_BIN_DIR"),
+        help="Where kubectl and helm are. [default: D/bin, PATH]",
+    ),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

@@ -11,7 +11,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from gitops.cli import bench_commands, questions, secret_commands, settings
-from gitops.cli.flags import DataDir, Kubeconfig, Output, env
+from gitops.cli.flags import DataDir, Kubeconfig, Output, RenderBinDir, env
+from gitops.cli.seconds import seconds_of
+from gitops.cli.sources import SOURCES_KEY, sources_of
+from gitops.cli.up_command import up
 from gitops.cli.usage import WrongUsage
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.printable import shown_text
@@ -31,16 +34,6 @@ app.add_typer(secret_commands.secret, name="secret")
 app.add_typer(bench_commands.bench, name="bench")
 
 
-RenderBinDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--render-bin-dir",
-        envvar=env("RENDER_BIN_DIR"),
-        help="Where kubectl and helm are. [default: D/bin, PATH]",
-    ),
-]
-
-
 @app.callback()
 def configure(
     context: typer.Context,
@@ -51,7 +44,8 @@ def configure(
 ) -> None:
     """Flags that a file states are defaults: an environment variable or a flag wins over them."""
     commands = getattr(context.command, "commands", {})
-    stated = settings.stated_in(config, frozenset(_flags_of(commands)))
+    stated = settings.stated_in(config, frozenset(_flags_of(commands)) | {SOURCES_KEY})
+    context.obj = sources_of(stated.pop(SOURCES_KEY, []))
     context.default_map = _default_map(commands, stated)
 
 
@@ -69,121 +63,7 @@ def _default_map(commands: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
     }
 
 
-@app.command()
-def up(  # One parameter a flag: this is the border where flags become a value.
-    repo: Annotated[str, typer.Option(envvar=env("REPO"), help="The repository to follow.")] = "",
-    branch: Annotated[str, typer.Option(envvar=env("BRANCH"), help="[default: the remote's HEAD]")] = "",
-    path: Annotated[str, typer.Option(envvar=env("PATH_IN_REPO"), help="A folder of the repository.")] = "",
-    source_name: Annotated[
-        str, typer.Option(envvar=env("SOURCE_NAME"), help="What this source is called.")
-    ] = "main",
-    interval: Annotated[
-        str, typer.Option(envvar=env("INTERVAL"), help="How often to look: 30s, 5m.")
-    ] = "30s",
-    data_dir: DataDir = None,
-    age_key_file: Annotated[
-        Path | None,
-        typer.Option(envvar=env("AGE_KEY_FILE"), help="Opens encrypted files. [default: D/age.key]"),
-    ] = None,
-    listen: Annotated[str, typer.Option(envvar=env("LISTEN"), help="The API.")] = "127.0.0.1:6443",
-    webhook_listen: Annotated[
-        str, typer.Option(envvar=env("WEBHOOK_LISTEN"), help="Webhooks; plain HTTP. '': none.")
-    ] = "127.0.0.1:8180",
-    webhook_secret_file: Annotated[
-        Path | None,
-        typer.Option(envvar=env("WEBHOOK_SECRET_FILE"), help="One secret a line; none: all refused."),
-    ] = None,
-    webhook_secrets_dir: Annotated[
-        Path | None,
-        typer.Option(envvar=env("WEBHOOK_SECRETS_DIR"), help="A file a source, named as it, for it alone."),
-    ] = None,
-    forge_token_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar=env("FORGE_TOKEN_FILE"), help="Commit statuses are posted with it. None: none are."
-        ),
-    ] = None,
-    forge: Annotated[
-        str,
-        typer.Option(
-            envvar=env("FORGE"),
-            help="github, gitlab, gitea, bitbucket, bitbucket-server or azure. [default: by the URL]",
-        ),
-    ] = "",
-    forge_url: Annotated[
-        str, typer.Option(envvar=env("FORGE_URL"), help="The repository's page. [default: by the URL]")
-    ] = "",
-    allow_mac_only_encrypted: Annotated[
-        bool,
-        typer.Option(
-            "--allow-mac-only-encrypted",
-            envvar=env("ALLOW_MAC_ONLY_ENCRYPTED"),
-            help="Take SOPS Secrets whose MAC does not cover their names.",
-        ),
-    ] = False,
-    node: Annotated[
-        str, typer.Option(envvar=env("NODE"), help="docker, simulated, simulated:N or none.")
-    ] = "docker",
-    node_name: Annotated[str, typer.Option(envvar=env("NODE_NAME"), help="[default: the host's name]")] = "",
-    pod_cidr: Annotated[str, typer.Option(envvar=env("POD_CIDR"), help="Pods' addresses.")] = "10.77.0.0/16",
-    service_cidr: Annotated[
-        str, typer.Option(envvar=env("SERVICE_CIDR"), help="Services' addresses.")
-    ] = "10.78.0.0/16",
-    ingress_http: Annotated[
-        str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
-    ] = "0.0.0.0:80",  # Ingress is what the world is meant to reach.
-    ingress_https: Annotated[
-        str, typer.Option(envvar=env("INGRESS_HTTPS"), help="Where ingress listens with TLS. '': nowhere.")
-    ] = "0.0.0.0:443",
-    ssh_key_file: Annotated[
-        Path | None, typer.Option(envvar=env("SSH_KEY_FILE"), help="For ssh URLs.")
-    ] = None,
-    known_hosts: Annotated[Path | None, typer.Option(envvar=env("KNOWN_HOSTS"), help="For ssh URLs.")] = None,
-    git_credentials_file: Annotated[
-        Path | None, typer.Option(envvar=env("GIT_CREDENTIALS_FILE"), help="git-credential-store's format.")
-    ] = None,
-    history: Annotated[
-        str, typer.Option(envvar=env("HISTORY"), help="How far back the past can be asked for: 12h, 7d.")
-    ] = "7d",
-    history_revisions: Annotated[
-        int, typer.Option(envvar=env("HISTORY_REVISIONS"), help="And how many revisions at most.")
-    ] = 1_000_000,
-    render_bin_dir: RenderBinDir = None,
-) -> None:
-    """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
-    from gitops.cli.up import run_up
-
-    run_up(
-        settings.UpSettings(
-            repo=repo,
-            branch=branch,
-            path=path,
-            source_name=source_name,
-            interval_seconds=settings.seconds_of("--interval", interval),
-            data_dir=settings.data_dir_of(data_dir),
-            age_key_file=age_key_file,
-            listen=listen,
-            webhook_listen=webhook_listen,
-            webhook_secret_file=webhook_secret_file,
-            webhook_secrets_dir=webhook_secrets_dir,
-            forge_token_file=forge_token_file,
-            forge=forge,
-            forge_url=forge_url,
-            allow_mac_only_encrypted=allow_mac_only_encrypted,
-            node=node,
-            node_name=node_name,
-            pod_cidr=pod_cidr,
-            service_cidr=service_cidr,
-            ingress_http=ingress_http,
-            ingress_https=ingress_https,
-            ssh_key_file=ssh_key_file,
-            known_hosts=known_hosts,
-            git_credentials_file=git_credentials_file,
-            history_seconds=settings.seconds_of("--history", history),
-            history_revisions=history_revisions,
-            render_bin_dir=render_bin_dir,
-        )
-    )
+app.command()(up)
 
 
 @app.command()
@@ -220,7 +100,7 @@ def sync(
         settings.kubeconfig_of(kubeconfig, data_dir),
         source,
         wait=wait,
-        timeout_seconds=settings.seconds_of("--timeout", timeout),
+        timeout_seconds=seconds_of("--timeout", timeout),
     )
 
 

@@ -5,7 +5,6 @@ A flag wins over its environment variable, that over the file, that over the def
 
 import ipaddress
 import os
-import re
 import sys
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Annotated, Any, Final, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gitops.cli.sources import FORGE, NAME, SourceSettings
 from gitops.cli.usage import WrongUsage
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 CONFIG_FILE: Final = Path("gitward.yaml")
 KUBECONFIG_NAME: Final = "admin.kubeconfig"
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def _network(text: str) -> str:
@@ -52,7 +51,7 @@ class UpSettings(BaseModel):
     repo: str
     branch: str
     path: str
-    source_name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    source_name: str = Field(pattern=NAME)
     interval_seconds: float = Field(ge=1)
     data_dir: Path
     age_key_file: Path | None
@@ -61,7 +60,7 @@ class UpSettings(BaseModel):
     webhook_secret_file: Path | None
     webhook_secrets_dir: Path | None
     forge_token_file: Path | None
-    forge: str = Field(pattern=r"^(github|gitlab|gitea|bitbucket|bitbucket-server|azure)?$")
+    forge: str = Field(pattern=FORGE)
     forge_url: str
     allow_mac_only_encrypted: bool
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
@@ -76,6 +75,11 @@ class UpSettings(BaseModel):
     history_seconds: float = Field(default=7 * 86_400.0, ge=0)
     history_revisions: int = Field(default=1_000_000, ge=0)
     render_bin_dir: Path | None = None
+    apps: tuple[str, ...] = ()
+    require_fast_forward: bool = False
+    allowed_signers_file: Path | None = None
+    gpg_keys_file: Path | None = None
+    sources: tuple[SourceSettings, ...] = ()  # Of `gitward.yaml`, beside the one that the flags name.
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -102,14 +106,6 @@ def _told(place: tuple[int | str, ...], message: str, found: object) -> str:
     flag = "--" + str(place[0]).removesuffix("_seconds").replace("_", "-") + ": " if place else ""
     value = f"found {found!r}, " if place else ""
     return f"{flag}{value}{message.removeprefix('Value error, ')}"
-
-
-def seconds_of(flag: str, text: str) -> float:
-    """`30s`, `500ms`, `5m`, `1h`, `7d`, or a number of seconds. Raises WrongUsage, naming the flag."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", text.strip())
-    if not match:
-        raise WrongUsage(f"{flag}: found {text!r}, wanted a duration such as 30s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def data_dir_of(given: Path | None) -> Path:

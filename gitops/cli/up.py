@@ -12,7 +12,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Network
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import uvloop
 
@@ -20,11 +20,13 @@ from agent.node import NodeSettings, run_node, write_config
 from gitops.cli import pidfile
 from gitops.cli.hooks import serving_webhooks
 from gitops.cli.settings import UpSettings, age_key_file_of
+from gitops.cli.sources import spec_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, logs
-from gitops.kinds.gitward import ForgeSpec, GitSourceSpec
+from gitops.kinds.source_spec import check_spec
 from gitops.master import Master, MasterSettings, running
 from gitops.store.sqlite_compact import Retention
+from gitops.sync.operators import OperatorSource
 from gitops.sync.syncer import SyncSettings
 from gitops.sync.zygote import Parser
 
@@ -79,20 +81,34 @@ async def _up(settings: UpSettings, parser: Parser) -> None:
 
 
 def _master_settings(settings: UpSettings) -> MasterSettings:
-    spec: GitSourceSpec = {"url": settings.repo, "intervalSeconds": settings.interval_seconds}
-    if settings.branch:
-        spec["branch"] = settings.branch
-    if settings.path:
-        spec["path"] = settings.path
-    if settings.allow_mac_only_encrypted:
-        spec["allowMacOnlyEncrypted"] = True
-    forge = ForgeSpec()
-    if settings.forge:
-        forge["type"] = cast(Any, settings.forge)  # The pattern of the flag is the list of the types.
-    if settings.forge_url:
-        forge["url"] = settings.forge_url
-    if forge:
-        spec["forge"] = forge
+    spec = spec_of(
+        settings.repo,
+        branch=settings.branch,
+        path=settings.path,
+        apps=list(settings.apps),
+        interval_seconds=settings.interval_seconds,
+        require_fast_forward=settings.require_fast_forward,
+        allow_mac_only_encrypted=settings.allow_mac_only_encrypted,
+        forge=settings.forge,
+        forge_url=settings.forge_url,
+    )
+    if problems := list(check_spec(spec)) if settings.repo else []:
+        raise WrongUsage(f"--app: {problems[0].message}")
+    flags = OperatorSource(
+        spec,
+        settings.ssh_key_file,
+        settings.known_hosts,
+        settings.git_credentials_file,
+        settings.allowed_signers_file,
+        settings.gpg_keys_file,
+    )
+    sources = {source.name: source.operator_source(flags) for source in settings.sources}
+    if settings.repo:
+        if settings.source_name in sources:
+            raise WrongUsage(
+                f"--source-name {settings.source_name}: gitward.yaml has a source of this name too"
+            )
+        sources[settings.source_name] = flags
     return MasterSettings(
         data_dir=settings.data_dir,
         listen=_address(settings.listen),
@@ -101,12 +117,9 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         interval_seconds=settings.interval_seconds,
         sync=SyncSettings(
             age_key_file=age_key_file_of(settings.age_key_file, settings.data_dir),
-            ssh_key_file=settings.ssh_key_file,
-            known_hosts=settings.known_hosts,
-            git_credentials_file=settings.git_credentials_file,
+            sources=sources,
             render_bin_dir=settings.render_bin_dir,
         ),
-        source=spec if settings.repo else None,
         source_name=settings.source_name,
         forge_token_file=settings.forge_token_file,
         retention=Retention(

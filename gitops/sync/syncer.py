@@ -42,20 +42,12 @@ class SyncSettings:
 
     Attributes:
         age_key_file: None: age.key in the data directory, if it is there.
-        ssh_key_file, known_hosts, git_credentials_file: for the source that the flags name. None: what the user's own
-            ssh configuration and git's credential helpers say.
-        allowed_signers_file, gpg_keys_file: for that source too. None: its commits need no signature.
         render_bin_dir: None: kubectl and helm are in `bin` of the data directory or on PATH.
         sources: those that the operator names, by name.
         interval_seconds: for sources that say nothing else.
     """
 
     age_key_file: Path | None = None
-    ssh_key_file: Path | None = None
-    known_hosts: Path | None = None
-    git_credentials_file: Path | None = None
-    allowed_signers_file: Path | None = None
-    gpg_keys_file: Path | None = None
     render_bin_dir: Path | None = None
     sources: Mapping[str, OperatorSource] = field(default_factory=dict)
     interval_seconds: float = 30.0

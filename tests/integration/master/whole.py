@@ -204,8 +204,7 @@ class Site:
             pod_cidr=IPv4Network("10.77.0.0/16"),
             service_cidr=self.service_cidr,
             interval_seconds=NEVER_SECONDS,
-            sync=SyncSettings(),
-            source=source,
+            sync=SyncSettings(sources={SOURCE: OperatorSource(source)}),
             source_name=SOURCE,
         )
         async with (

@@ -13,6 +13,7 @@ import pytest
 from gitops.client import Client
 from gitops.kinds.gitward import GIT_SOURCE, GitSourceSpec, GitSourceStatus
 from gitops.master import MasterSettings, running
+from gitops.sync.operators import OperatorSource
 from gitops.sync.statuses.poster import Poster
 from gitops.sync.statuses.tokens import TokenFile
 from gitops.sync.syncer import SyncSettings
@@ -224,17 +225,17 @@ def test_a_master_tells_the_forge_of_its_flags(site: Site, server: ForgeServer, 
     commit = site.repository.commit({"a.yaml": config_map("a")})
 
     async def story() -> None:
+        source: GitSourceSpec = {
+            "url": f"file://{site.repository.folder}",
+            "forge": {"type": "gitea", "url": server.url},
+        }
         settings = MasterSettings(
             data_dir=site.data,
             listen=("127.0.0.1", 0),
             pod_cidr=IPv4Network("10.77.0.0/16"),
             service_cidr=IPv4Network("10.78.0.0/16"),
             interval_seconds=86_400,
-            sync=SyncSettings(),
-            source={
-                "url": f"file://{site.repository.folder}",
-                "forge": {"type": "gitea", "url": server.url},
-            },
+            sync=SyncSettings(sources={SOURCE: OperatorSource(source)}),
             source_name=SOURCE,
             forge_token_file=file,
         )

@@ -7,7 +7,8 @@ import pytest
 import typer.main
 
 from gitops.cli.main import app
-from gitops.cli.settings import UpSettings, age_key_file_of, data_dir_of, kubeconfig_of, seconds_of
+from gitops.cli.seconds import seconds_of
+from gitops.cli.settings import UpSettings, age_key_file_of, data_dir_of, kubeconfig_of
 from gitops.cli.usage import WrongUsage
 from tests.unit.cli.running import Shell
 
