@@ -17,9 +17,11 @@ class CheckFailed(GitwardError):
     """The summary; what is wrong was printed before."""
 
 
-def run_check(paths: list[Path], *, strict: bool, render_bin_dir: Path | None = None) -> None:
+def run_check(
+    paths: list[Path], *, strict: bool, render_bin_dir: Path | None = None, apps: tuple[str, ...] = ()
+) -> None:
     """Print a line for each finding. Raises CheckFailed for errors, with `strict` for warnings too."""
-    report = check(paths, render_bin_dir=render_bin_dir)
+    report = check(paths, render_bin_dir=render_bin_dir, apps=apps)
     for line in report.errors:
         typer.echo(shown(line))
     for line in report.warnings:

@@ -110,12 +110,16 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", envvar=env("STRICT"), help="Warnings are errors.")
     ] = False,
+    app: Annotated[
+        list[str] | None,
+        typer.Option("--app", envvar=env("APP"), help="As `up` has it: folders that fail alone, or apps/*."),
+    ] = None,
     render_bin_dir: RenderBinDir = None,
 ) -> None:
     """Check manifests without a master: what would be refused, and what is not acted on yet."""
     from gitops.cli.check import run_check
 
-    run_check(paths, strict=strict, render_bin_dir=render_bin_dir)
+    run_check(paths, strict=strict, render_bin_dir=render_bin_dir, apps=tuple(app or ()))
 
 
 @app.command()

@@ -10,10 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from gitops.kinds.errors import BadRequest, NotFound
+from gitops.kinds.keys import Key
 from gitops.kinds.sensitive import Sensitive
-from gitops.sync.compile import File, compile_files
+from gitops.kinds.source_spec import SourceApp
+from gitops.sync.apps import App, Apps, wrong_names
+from gitops.sync.compile import Compiled, File, Sheet, Stated, compile_files
 from gitops.sync.files import IGNORE_FILE, JSON_ENDING, roots_of, select
 from gitops.sync.ignore import Ignore
+from gitops.sync.nested import checked_sources
 from gitops.sync.parsing import MANIFEST_MARK
 from gitops.sync.render.disk import DiskTree, top_of
 from gitops.sync.render.parse import field_lines, parse
@@ -39,19 +43,70 @@ def check(
     strict: bool = False,
     identities: Sequence[Sensitive] = (),
     render_bin_dir: Path | None = None,
+    apps: Sequence[str] = (),
 ) -> Report:
-    """Check files and folders as one app. `strict`: warnings are errors. Without a matching key an encrypted file's
-    form is checked, not its MAC. NotFound: a path that is not there."""
+    """Check files and folders as one app, or as the `apps` of the source that each path is. `strict`: warnings fail.
+    Without a matching key an encrypted file's form is checked, not its MAC.
+
+    NotFound: a path that is not there. BadRequest: apps that cannot be.
+    """
+    keyring = Keyring(identities)
+    folders, problems = _folders(paths, apps)
+    found: dict[Key, Stated] = {}
+    warnings: list[str] = []
+    for folder in folders:
+        compiled = _compiled(folder, keyring, render_bin_dir)
+        problems.extend(compiled.problems)
+        warnings.extend(compiled.warnings)
+        for stated in compiled.objects:
+            if (first := found.setdefault(stated.key, stated)) is not stated:
+                what = f"{stated.key}: {first.file}:{first.line} of another app states it too"
+                warnings.append(f"{stated.file}:{stated.line}: {what}: whoever is declared first keeps it")
+    return Report((*problems, *warnings), ()) if strict else Report(tuple(problems), tuple(warnings))
+
+
+@dataclass(slots=True)
+class _Folder:
+    """One app: the paths that it is made of, with the files below each."""
+
+    parts: list[tuple[Path, list[Entry]]]
+
+
+def _folders(paths: Sequence[Path], apps: Sequence[str]) -> tuple[list[_Folder], list[str]]:
+    if not apps:
+        return [_Folder([(path, [*_entries(path)]) for path in paths])], []
+    problems: list[str] = []
+    folders: list[_Folder] = []
+    for path in paths:
+        root = "" if path == Path() else str(path)
+        chosen = Apps("check", root.lstrip("/"), [SourceApp(path=app) for app in apps])
+        absolute = "/" if root.startswith("/") else ""
+        by_app: dict[App, list[Entry]] = {app: [] for app in chosen.fixed}
+        for entry in _entries(path):
+            if (app := chosen.of(entry.path.removeprefix(absolute))) is not None:
+                by_app.setdefault(app, []).append(entry)
+        problems += [
+            f"{absolute}{app.path}:1: there is no such app" for app, files in by_app.items() if not files
+        ]
+        problems += [f"{absolute}{wrong}" for wrong in wrong_names(by_app).values()]
+        folders += [
+            _Folder([(Path(f"{absolute}{app.path}"), files)])
+            for app, files in sorted(by_app.items(), key=lambda one: one[0].path)
+            if files
+        ]
+    return folders, problems
+
+
+def _compiled(app: _Folder, keyring: Keyring, bin_dir: Path | None) -> Compiled:
     entries: list[Entry] = []
     problems: list[str] = []
     warnings: list[str] = []
     rendered: list[Rendered] = []
-    keyring = Keyring(identities)
-    for path in paths:
-        listed, app_path, ignore = [*_entries(path)], "" if path == Path() else str(path), _ignore(path)
+    for path, listed in app.parts:
+        app_path, ignore = "" if path == Path() else str(path), _ignore(path)
         roots = roots_of(listed, app_path, ignore)
         selection = select(listed, app_path, ignore, frozenset(root.folder for root in roots))
-        rendered.extend(_rendered(roots, top_of(path), keyring, render_bin_dir) if roots else ())
+        rendered.extend(_rendered(roots, top_of(path), keyring, bin_dir) if roots else ())
         entries.extend(selection.files)
         problems.extend(selection.problems)
         warnings.extend(selection.warnings)
@@ -63,9 +118,12 @@ def check(
         keyring.open_or_placeholders,
         lambda file, index: _lines(file, index) if file in known else {},
     )
-    problems.extend((*(line for one in rendered for line in one.problems), *compiled.problems))
+    nested = checked_sources(Sheet(compiled.objects), ())
+    problems.extend(
+        (*(line for one in rendered for line in one.problems), *compiled.problems, *nested.problems)
+    )
     warnings.extend((*(line for one in rendered for line in one.warnings), *compiled.warnings))
-    return Report((*problems, *warnings), ()) if strict else Report(tuple(problems), tuple(warnings))
+    return Compiled(compiled.objects, tuple(problems), tuple(warnings), compiled.ignored_files)
 
 
 def _rendered(roots: Sequence[Root], top: Path, keyring: Keyring, bin_dir: Path | None) -> list[Rendered]:

@@ -64,6 +64,7 @@ class Following:
         # Apps that were known before this began, and what of them is held.
         self.vanished: dict[str, frozenset[Key]] = {}
         self.is_first = True
+        self._looked_at: frozenset[str] = frozenset()  # Apps, by path, that the last look did not hold back.
         self._accepted: str | None = None  # The newest commit that was verified here.
 
     def close(self) -> None:
@@ -109,25 +110,26 @@ class Following:
     def look(self, found: GitSource, fetched: Fetched) -> Look:
         """What is to be declared. Blocks: trailers are read."""
         status = found.get("status") or GitSourceStatus()
-        state, reading, commit = status.get("commit") or CommitState(), self.reading, fetched.commit
+        reading, commit = self.reading, fetched.commit
         broken = tuple(self._broken(app, status) for app in self._apps() if self._problems(app))
-        names = {app["name"] for app in broken}
-        since = state.get("live")
-        if status.get(
-            "apps"
-        ):  # Live lags while an app is held back: a trailer must not count twice for the others.
-            since = state.get("fetched") if not self.is_first else None
+        held_back = {app["path"] for app in broken}
         trailers = tuple(
-            value for one in self.mirror.commits_since(since, commit) for value in one.allow_prune
+            value
+            for one in self.mirror.commits_since(self._trailers_since(status), commit)
+            for value in one.allow_prune
         )
         ledgers = reading.ledgers
         apps = [
             _app_look(app, ledgers[app.path], trailers)
             for app in self._apps()
-            if app.name not in names and not ledgers[app.path].is_settled()
+            if app.path not in held_back and not ledgers[app.path].is_settled()
         ]
+        self._looked_at = frozenset(app.path for app in self._apps() if app.path not in held_back)
+        known = {app.name for app in self._apps()}
         apps += [
-            AppLook(name, (), 0, held, held, len(held), trailers) for name, held in self.vanished.items()
+            AppLook(name, (), 0, held, held, len(held), trailers)
+            for name, held in self.vanished.items()
+            if name not in known  # It came back: then its own ledger asks the store for what it was.
         ]
         return Look(
             source=self.mirror.source.name,
@@ -144,11 +146,18 @@ class Following:
             state={"verified": commit} if fetched.verified else {},
         )
 
+    def _trailers_since(self, status: GitSourceStatus) -> str | None:
+        """The last live commit. It lags while an app is held back: then a trailer must not count twice for others."""
+        state = status.get("commit") or CommitState()
+        if not status.get("apps"):
+            return state.get("live")
+        return state.get("fetched") if not self.is_first else None
+
     def settle(self, held: Mapping[str, frozenset[Key]]) -> None:
         """The look is declared; `held` has every app that was in it."""
         for app in self._apps():
             ledger = self.reading.ledgers[app.path]
-            if app.name in held and not ledger.is_settled():
+            if app.path in self._looked_at and app.name in held and not ledger.is_settled():
                 ledger.settle(held[app.name])
         own = {app.name for app in self._apps()}
         self.vanished = {name: keys for name, keys in held.items() if keys and name not in own}

@@ -19,7 +19,7 @@ from gitops.kinds.gitward import (
 )
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject
-from gitops.store.contract import Put, Txn
+from gitops.store.contract import Delete, Put, Txn
 from gitops.store.memory import MemoryStore
 from gitops.sync.operators import OperatorSource
 from gitops.sync.syncer import Outcome, Syncer, SyncSettings
@@ -104,6 +104,23 @@ class Followed:
         if not declared_by_an_object:
             self.operators[name] = OperatorSource(cast(GitSourceSpec, spec))
         await self.put({**known, "spec": spec})
+
+    def restart(self) -> None:
+        """The syncer knows nothing any more, as after a start."""
+        self.syncer._doubted.add("shop")
+
+    async def delete(self, name: str) -> None:
+        key = GIT_SOURCE.key("", name)
+        await self.store.commit(Txn((Delete(key),), actor="test", cause="test"))
+
+    def names(self) -> list[str]:
+        """Of all records."""
+        return [one["metadata"]["name"] for one in self.store.view().list_group(DECLARED_GROUP)]
+
+    def claims(self, name: str) -> list[str]:
+        """`source state` of each claim on a ConfigMap, the first that counts first."""
+        record = self.record("ConfigMap", name)
+        return [f"{claim['source']} {claim['state']}" for claim in record["claims"]] if record else []
 
     async def put(self, obj: Any) -> None:
         await self.store.commit(Txn((Put(obj),), actor="test", cause="test"))

@@ -81,3 +81,44 @@ def test_an_encrypted_file_is_checked_without_a_key_and_opened_with_one(tmp_path
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="No such file"):
         check([tmp_path / "none"])
+
+
+def test_the_apps_of_a_repository_are_checked_each_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for app in ("a", "b"):
+        Path("apps", app).mkdir(parents=True)
+        Path("apps", app, "x.yaml").write_text(CONFIG_MAP)
+    Path("loose.yaml").write_text("{{")
+
+    one_app = check([Path("apps")])
+    apps = check([Path()], apps=["apps/*", "base"])
+
+    assert one_app.errors == (
+        "apps/b/x.yaml:1: ConfigMap default/a is also stated in apps/a/x.yaml:1: which one counts?",
+    )
+    assert apps.errors == ("base:1: there is no such app",)
+    assert apps.warnings == (
+        "apps/b/x.yaml:1: ConfigMap default/a: apps/a/x.yaml:1 of another app states it too: "
+        "whoever is declared first keeps it",
+    )
+    assert check([tmp_path], apps=["apps/*"]).warnings[0].startswith(f"{tmp_path}/apps/b/x.yaml:1: ")
+
+
+def test_a_source_in_git_is_checked_as_the_server_would(tmp_path: Path) -> None:
+    file = tmp_path / "source.yaml"
+    file.write_text(
+        "apiVersion: gitward.io/v1alpha1\nkind: GitSource\nmetadata: {name: x}\n"
+        "spec:\n  url: https://git.example.com/x.git\n  appz: []\n---\n"
+        "apiVersion: gitward.io/v1alpha1\nkind: GitSource\nmetadata: {name: w}\nspec: {url: 'http://x/y'}\n"
+    )
+
+    errors = check([file]).errors
+
+    assert errors == (f'{file}:6: GitSource.gitward.io x: unknown field "spec.appz", did you mean "apps"?',)
+    file.write_text(file.read_text().replace("  appz: []\n", ""))
+    assert check([file]).errors == (
+        f"{file}:7: GitSource.gitward.io w: spec: http://x/y: a source that an object states is reached by https:// "
+        "or ssh; http:// and file:// are for the operator's flags and gitward.yaml",
+    )
