@@ -75,7 +75,9 @@ def _in_the_way(record: Declared, source: str) -> tuple[str, str]:
     if ours is not first:
         return "", waits_behind(record, ours)
     waiting = status.get("waiting", "")
-    for later in reversed(declared[1:]):  # Theirs to tell, not ours.
+    for later in reversed(declared[1:]):  # Theirs to tell, unless it is another app of ours.
+        if later["source"] == source:
+            break
         waiting = waiting.removesuffix(waits_behind(record, later)).removesuffix("; ")
     return status.get("problem", ""), waiting
 

@@ -186,7 +186,7 @@ class Site:
         """A manifest for this site's key."""
         return encrypt_file(text, [self.recipient], datetime(2026, 1, 1, tzinfo=UTC))
 
-    def run(self, story: Callable[[Whole], Awaitable[R]], **spec: str) -> R:
+    def run(self, story: Callable[[Whole], Awaitable[R]], **spec: Any) -> R:
         """A master from start to end of `story`. `spec`: fields of the source, beside the URL of the repository."""
 
         async def main() -> R:
@@ -196,7 +196,7 @@ class Site:
         return run(main())
 
     @asynccontextmanager
-    async def master(self, **spec: str) -> AsyncIterator[Whole]:
+    async def master(self, **spec: Any) -> AsyncIterator[Whole]:
         source = cast(GitSourceSpec, {"url": f"file://{self.repository.folder}", **spec})
         settings = MasterSettings(
             data_dir=self.data,

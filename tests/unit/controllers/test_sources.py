@@ -95,6 +95,18 @@ def test_what_others_wait_for_behind_us_is_theirs_to_tell() -> None:
     assert "waiting" not in told["status"]
 
 
+def test_another_app_of_ours_that_waits_behind_us_is_ours_to_tell() -> None:
+    first, later = a_claim(), {**a_claim(), "app": "web", "file": "apps/web/a.yaml"}
+    line = "apps/web/a.yaml:1: ConfigMap shop/a: already declared at shop/web.yaml:1 of source shop, which keeps it"
+    waits: Any = record(first, later, applied="c1", waiting=line)  # type: ignore[arg-type] # A claim with changes.
+    world = World(source(declared="c1"), waits)
+
+    told: Any = reconcile(world.view, SHOP, NOW).status
+
+    assert told["status"]["waiting"] == [line]
+    assert told["status"]["commit"]["live"] == "c1"
+
+
 def test_while_something_is_on_its_way_nothing_is_told() -> None:
     world = World(
         source(declared="c1"), record(a_claim()), record(a_claim("b"), problem="shop/web.yaml:1: no")
