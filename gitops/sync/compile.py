@@ -1,7 +1,8 @@
 """From parsed files to the objects of an app: decrypted and checked. Pure; shared by server and check.
 
 One bad file holds the whole app back: every problem is a line `file:line: …`, and with one there is nothing to declare.
-An object of an unknown kind is no problem; it waits until its kind is served.
+An object of an unknown kind is no problem and waits until its kind is served, unless the kind can be nobody's: were a
+mistyped `Deploymnt` of apps/v1 taken for a custom resource, the Deployment would have left git, and be deleted.
 """
 
 import re
@@ -180,6 +181,9 @@ def _stated(place: _Place, *, problems: list[str], warnings: list[str]) -> State
     obj = _cleaned(place.value)
     key = key_of(obj)
     kind = registry.find(key.group, key.kind)
+    if kind is None and (mistake := registry.mistake(obj["apiVersion"], obj["kind"])) is not None:
+        problems.append(place.told(key, Problem("kind", mistake)))
+        return None
     if kind is None:
         what = f"no kind {obj['kind']} of {obj['apiVersion']} is served: it waits"
         warnings.append(place.told(key, Problem("", what)))

@@ -134,6 +134,48 @@ def test_an_unknown_kind_waits_and_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind", "message"),
+    [
+        ("apps/v1", "Deploymnt", 'no kind Deploymnt of apps/v1, did you mean "Deployment"?'),
+        ("apps/v1", "deployment", 'no kind deployment of apps/v1, did you mean "Deployment"?'),
+        ("v1", "Widget", "no kind Widget of v1"),
+        ("v1", "Deployment", "no kind Deployment of v1: it is apps/v1"),
+        (
+            "extensions/v1beta1",
+            "Deployment",
+            "no kind Deployment of extensions/v1beta1 any more: it is apps/v1",
+        ),
+        (
+            "gitward.io/v1alpha1",
+            "GitSourc",
+            'no kind GitSourc of gitward.io/v1alpha1, did you mean "GitSource"?',
+        ),
+    ],
+)
+def test_a_kind_that_can_be_nobodys_holds_back(api_version: str, kind: str, message: str) -> None:
+    """Waiting would delete the object that the mistyped one was."""
+    result = compiled(a=f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}")
+
+    group = f".{api_version.partition('/')[0]}" if "/" in api_version else ""
+    assert result.problems == (f"a.yaml:2: {kind}{group} a: {message}",)
+    assert result.objects == ()
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("scheduling.k8s.io/v1alpha1", "Workload"),
+        ("extensions/v1beta1", "PodSecurityPolicy"),
+        ("x.io/v1", "Pod"),
+    ],
+)
+def test_a_kind_of_another_version_or_group_waits(api_version: str, kind: str) -> None:
+    result = compiled(a=f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}")
+
+    assert (result.problems, len(result.objects)) == ((), 1)
+
+
 def test_what_is_no_manifest_is_ignored_and_counted_by_file() -> None:
     result = compiled(
         compose="services: {}\n---\nx: 1", values="kind: DaemonSet\nreplicas: 1", empty="# nothing", l="[1]"
