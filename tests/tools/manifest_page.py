@@ -28,7 +28,8 @@ them. This page is made from the code (`tests/tools/manifest_page.py`); a test f
 - Dot-folders, dot-files and what `.gitwardignore` names (patterns as in `.gitignore`) are not read; YAML without
   `apiVersion` and `kind` is nobody's business and counted. A folder with `kustomization.yaml` or `Chart.yaml` is
   [rendered](rendering.md) instead of read.
-- An object whose kind is not served waits, is told as a warning, and blocks nothing.
+- An object whose kind is not served waits, is told as a warning, and blocks nothing. A kind that can be nobody's
+  (`Deploymnt` of apps/v1, `Deployment` of extensions/v1beta1) is an error, lest the object it was be deleted.
 """
 STORED: Final = """\
 ## Kinds that are stored and shown, but not acted on yet
