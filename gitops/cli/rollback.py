@@ -64,7 +64,9 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         _undo(clone, undone)
     diff = _git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD")
     typer.echo(shown_text(diff), nl=False)
-    if push:
+    if _is_source(clone, source["spec"]["url"]):
+        typer.echo(f"committed on {branch}, which is followed here")
+    elif push:
         _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         typer.echo(f"pushed to {branch}")
     else:
@@ -104,15 +106,22 @@ def _make_equal(clone: Path, commit: str) -> None:
 
 
 def _clone_here(url: str) -> Path | None:
-    """The top of the clone we stand in, if one of its remotes is the source."""
+    """The top of the clone we stand in, if one of its remotes is the source, or it is the source itself."""
     here = Path.cwd()
     try:
         top = Path(_git(here, "rev-parse", "--show-toplevel").strip())
+        if _is_source(top, url):
+            return top
         remotes = _git(here, "config", "--get-regexp", r"^remote\..*\.url$")
     except GitFailed:
         return None
     urls = [line.split(" ", 1)[1] for line in remotes.splitlines()]
     return top if any(same_repository(found, url) for found in urls) else None
+
+
+def _is_source(folder: Path, url: str) -> bool:
+    """Whether the repository here is followed itself: a commit is enough, there is nowhere to push to."""
+    return same_repository(str(folder), url.removeprefix("file://"))
 
 
 async def _source(kubeconfig: Path, name: str) -> GitSource:

@@ -75,7 +75,8 @@ def _table(found: dict[str, Any]) -> str:
     rows = [(entry["kind"], entry["name"], entry["health"], entry["why"]) for entry in unwell]
     well = len(found["workloads"]) - len(unwell)
     noun = "workload" if well == 1 else "workloads"
-    parts.append(columns(("WORKLOAD", "NAME", "HEALTH", "WHY"), rows) or f"{well} {noun}, all healthy\n")
+    whole = f"{well} {noun}, all healthy\n" if well else "no workloads\n"
+    parts.append(columns(("WORKLOAD", "NAME", "HEALTH", "WHY"), rows) or whole)
     return "\n".join(part for part in parts if part)
 
 
@@ -110,6 +111,10 @@ def _told(sources: list[dict[str, Any]]) -> str:
         lines += [f"error: {shown(line)}" for line in [*entry["problems"], *entry["unapplied"]]]
         lines += [f"waiting: {shown(line)}" for line in entry["waiting"]]
         lines += [f"held: {shown(line)}" for line in entry["held"]]
+        if entry["held"]:
+            lines.append(
+                "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number"
+            )
         lines += [f"kept: {shown(line)}" for line in entry["kept"]]
         lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
         lines += [f"renderer: {shown(line)}" for line in entry["renderers"]]

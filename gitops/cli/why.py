@@ -44,7 +44,8 @@ def _lines(found: Json) -> Iterator[str]:
         told = condition.get("message") or condition.get("reason", "")
         yield f"  {condition['type']}={condition['status']}{': ' + told if told else ''}"
     for entry in found.get("fields", ()):
-        yield from _fields(entry)
+        if entry["fields"]:
+            yield from _fields(entry)
 
 
 def _claim(claim: Json, asked: Json) -> Iterator[str]:

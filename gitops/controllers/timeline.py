@@ -10,6 +10,7 @@ from typing import Final, cast
 from gitops.controllers.records import first_claim
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment
 from gitops.kinds.core.pod import POD
+from gitops.kinds.core.service import SERVICE
 from gitops.kinds.gitward import (
     DECLARED_GROUP,
     GIT_SOURCE,
@@ -89,7 +90,8 @@ def _with_health(view: Reader, source: str, entry: CommitTimes, now: datetime) -
         if not all(_is_scheduled(view, obj) for obj in _objects(view, source)):
             return entry
         entry = {**entry, "scheduled": micro_timestamp(now)}
-    if all(health(obj).state == "Healthy" for obj in _objects(view, source)):
+    # A Service may wait for the address of a load balancer, which is outside, for ever: no pod waits for it.
+    if all(health(obj).state == "Healthy" for obj in _objects(view, source) if not SERVICE.owns(obj)):
         return {**entry, "ready": micro_timestamp(now)}
     return entry
 

@@ -1,5 +1,6 @@
 """From bytes to libyaml's events: the errors, the limits and the one place that calls PyYAML."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,9 @@ from gitops.kinds.errors import BadRequest
 
 DOCUMENT_CHARACTERS_MAX: Final = 3_000_000  # Kubernetes' own limit on a request body is 3 MiB.
 DEPTH_MAX: Final = 100
+_MERGE_MARKER: Final = re.compile(
+    r"^(?:<{7}|>{7}) ", re.MULTILINE
+)  # What git leaves in a file of both sides.
 
 Json = Any  # What JSON can hold; the border where it enters.
 
@@ -84,7 +88,10 @@ def read_events(text: str, file: str) -> Iterator[Any]:
         mark = error.problem_mark or error.context_mark
         parts = [part for part in (error.context, error.problem) if part]
         line = min(mark.line, text.count("\n")) + 1 if mark else 1  # libyaml's end has a line of its own.
-        raise Unreadable(file, line, ", ".join(parts) or "not YAML") from error
+        what = ", ".join(parts) or "not YAML"
+        if (marker := _MERGE_MARKER.search(text)) is not None:
+            line, what = text.count("\n", 0, marker.start()) + 1, f"a merge conflict left open: {what}"
+        raise Unreadable(file, line, what) from error
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         raise Unreadable(file, line, f"not YAML: {error.reason}") from error

@@ -40,6 +40,24 @@ def test_with_push_the_remote_has_it(cluster: Cluster, monkeypatch: pytest.Monke
     assert repository.pushed_file("web") == "colour: blue"
 
 
+def test_in_the_followed_repository_itself_the_commit_is_all(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first try follows the very folder that one works in: no remote, nothing to push."""
+    repository = cluster.repository
+    repository.commit("blue", web="colour: blue\n")
+    live = repository.commit("green", web="colour: green\n")
+    cluster.follow("itself", str(repository.clone))
+    cluster.status({"commit": {"fetched": live, "declared": live, "live": live}}, "itself")
+    monkeypatch.chdir(repository.clone)
+
+    ended = cluster.run("rollback", "--source", "itself")
+
+    assert ended.code == 0
+    assert ended.out.endswith("committed on main, which is followed here\n")
+    assert repository.git("log", "-1", "--format=%s") == 'Revert "green"'
+
+
 def test_elsewhere_a_temporary_clone_is_used_and_pushed(cluster: Cluster) -> None:
     repository = cluster.repository
     repository.commit("blue", web="colour: blue\n")

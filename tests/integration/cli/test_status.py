@@ -34,6 +34,7 @@ def test_before_the_first_look_nothing_is_claimed(cluster: Cluster) -> None:
     lines = cluster.run("status").out.splitlines()
 
     assert lines[1].split()[1:5] == ["-", "-", "-", "waiting"]
+    assert lines[-1] == "no workloads"
 
 
 def test_what_holds_a_commit_back_is_told_with_file_and_line(cluster: Cluster) -> None:
@@ -51,7 +52,10 @@ def test_what_holds_a_commit_back_is_told_with_file_and_line(cluster: Cluster) -
 
     assert lines[1].split()[1:5] == ["3f2c1ab", "9d8e7f6", "9d8e7f6", "held"]
     assert "error: web.yaml:7: Deployment default/web: \\x1b[2Jwrong" in lines
-    assert "held: Namespace old" in lines
+    held = lines.index("held: Namespace old")
+    assert lines[held + 1] == (
+        "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number"
+    )
     assert "warning: web.yaml:9: spec.affinity is not acted on yet" in lines
     assert any(line.split()[:3] == ["Deployment", "default/web", "Progressing"] for line in lines)
 

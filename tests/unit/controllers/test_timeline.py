@@ -116,6 +116,21 @@ def test_ready_is_when_all_that_is_stated_is_healthy() -> None:
     assert stages(updated=2, available=2) == {"scheduled", "ready"}
 
 
+def test_a_load_balancer_that_nobody_gives_keeps_no_commit_from_being_ready() -> None:
+    entry = {"commit": "c1", "fetched": "f", "declared": "d", "live": "l"}
+    door: Any = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "door", "namespace": "shop", "uid": "u1"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+    }
+    world = World(
+        source([entry], fetched="c1", declared="c1", live="c1"), door, record(claim(door), applied="c1")
+    )
+
+    assert noted(world)[0]["ready"] == TIME
+
+
 def test_workloads_wake_only_sources_whose_commit_is_not_ready() -> None:
     trigger = next(one for one in TIMELINE.triggers if one.kind == "Deployment")
     waits = {"commit": "c1", "fetched": "f", "declared": "d", "live": "l"}

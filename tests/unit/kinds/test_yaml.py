@@ -83,6 +83,11 @@ REFUSED = {
     "a little too deep in JSON": ('{"a":' * 101 + "1" + "}" * 101, 1, "deeper than 100"),
     "half a surrogate pair": ('{"a": "\\ud83d"}', 1, "Unicode"),
     "merging a text": ("<<: a", 1, "merges a mapping"),
+    "a merge conflict": (
+        "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n",
+        2,
+        "merge conflict left open",
+    ),
     "a bad tag": ("a: !!int x", 1, "does not fit its tag"),
 }
 
