@@ -1,4 +1,5 @@
-"""Says of each source which commit is live: the one whose objects are all applied, with nothing left to prune.
+"""Says of each source which commit is live: the one whose objects are all applied (if their kinds are served), with
+nothing left to prune.
 
 What keeps it from being so is told in the source, since nobody sees the records that it comes from.
 """
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from gitops.controllers.records import first_claim, is_applied, waits_behind
+from gitops.kinds import registry
 from gitops.kinds.gitward import (
     DECLARED,
     DECLARED_GROUP,
@@ -16,6 +18,7 @@ from gitops.kinds.gitward import (
     Declared,
     GitSource,
     GitSourceStatus,
+    live_key,
 )
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, key_of
@@ -96,7 +99,11 @@ def _is_done(record: Declared, source: str) -> bool:
     if any(claim["state"] == "withdrawn" for claim in ours):
         return "kept" in (record.get("status") or {})
     first = first_claim(record)
-    return first["source"] != source or first["state"] != "declared" or is_applied(record)
+    if first["source"] != source or first["state"] != "declared" or is_applied(record):
+        return True
+    # Of a kind that is not served: it is told, but may wait for ever and blocks nothing.
+    kind = live_key(key_of(record))
+    return registry.find(kind.group, kind.kind) is None
 
 
 def _of_record(view: Reader, record: KubeObject) -> Iterable[Key]:

@@ -84,6 +84,20 @@ def test_what_is_in_the_way_is_told_until_it_is_gone() -> None:
     assert again["status"]["commit"]["live"] == "c1"
 
 
+def test_a_kind_that_is_not_served_is_told_and_blocks_nothing() -> None:
+    widget: Any = {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "shop"},
+    }
+    world = World(source(declared="c1"), record(claim(widget), waiting="shop/web.yaml:1: no kind Widget"))
+
+    told: Any = reconcile(world.view, SHOP, NOW).status
+
+    assert told["status"]["commit"] == {"declared": "c1", "live": "c1"}
+    assert told["status"]["waiting"] == ["shop/web.yaml:1: no kind Widget"]
+
+
 def test_what_others_wait_for_behind_us_is_theirs_to_tell() -> None:
     both: Any = record(a_claim(), a_claim(source="other"), applied="c1", waiting="x")
     line = "other/web.yaml:1: ConfigMap shop/a: already declared at shop/web.yaml:1 of source shop, which keeps it"
