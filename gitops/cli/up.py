@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import uvloop
 
-from agent.node import NodeSettings, run_node, write_config
+from agent.settings import NodeSettings, write_config
 from gitops.cli import pidfile
 from gitops.cli.hooks import serving_webhooks
 from gitops.cli.settings import UpSettings, age_key_file_of
@@ -157,6 +157,8 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
 
 
 async def _simulated_agent(settings: UpSettings, master: Master, name: str) -> None:
+    from agent.node import run_node  # 22 MB, which a master whose agent is another process does without.
+
     async with Client(master.node_credentials(name)) as client:
         await run_node(_node_settings(settings, master, name, simulated=True), client)
 

@@ -206,7 +206,8 @@ class Runner:
         try:
             outcome: Committed | GitwardError = await self._store.commit(decision.txn)
         except GitwardError as error:
-            outcome = error
+            # Its frames hold this one, and with it the decision: a circle that only the collector would end.
+            outcome = error.with_traceback(None)
         self._in_flight -= 1
         self.settle(decision, outcome)
 
