@@ -59,6 +59,10 @@ def _source(source: GitSource) -> dict[str, Any]:
         "renderers": status.get("renderers", []),
         "ignoredFiles": status.get("ignoredFiles", 0),
         "lastLook": status.get("lastLook", ""),
+        "nextLook": status.get("nextLook", ""),
+        "failures": status.get("failures", 0),
+        "appCount": status.get("appCount", 1),
+        "apps": status.get("apps", []),
     }
 
 
@@ -109,6 +113,15 @@ def _told(sources: list[dict[str, Any]]) -> str:
     lines = []
     for entry in sources:
         lines += [f"error: {shown(line)}" for line in [*entry["problems"], *entry["unapplied"]]]
+        if entry["failures"]:
+            lines.append(
+                f"error: {shown(entry['name'])}: {entry['failures']} looks in a row did not reach the remote; "
+                f"the next is at {entry['nextLook'][:19]}Z"
+            )
+        lines += [
+            f"app {shown(app['name'])}: held back, at {app.get('declared', '')[:SHORT_ID] or 'no commit'}"
+            for app in entry["apps"]
+        ]
         lines += [f"waiting: {shown(line)}" for line in entry["waiting"]]
         lines += [f"held: {shown(line)}" for line in entry["held"]]
         if entry["held"]:

@@ -113,11 +113,12 @@ def _compiled(app: _Folder, keyring: Keyring, bin_dir: Path | None) -> Compiled:
     files = [_file(entry) for entry in dict.fromkeys(entries)]
     made = [one.file for one in rendered if one.file is not None]
     known = {file.path for file in files}
-    compiled = compile_files(
-        [*files, *made],
-        keyring.open_or_placeholders,
-        lambda file, index: _lines(file, index) if file in known else {},
-    )
+
+    @lru_cache(maxsize=64)
+    def lines(file: str, index: int) -> Mapping[str, int]:
+        return field_lines(_content(file), index) if file in known else {}
+
+    compiled = compile_files([*files, *made], keyring.open_or_placeholders, lines)
     nested = checked_sources(Sheet(compiled.objects), ())
     problems.extend(
         (*(line for one in rendered for line in one.problems), *compiled.problems, *nested.problems)
@@ -199,8 +200,3 @@ def _content(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise BadRequest(f"{path}:1: {error.strerror}") from error
-
-
-@lru_cache(maxsize=64)
-def _lines(file: str, index: int) -> Mapping[str, int]:
-    return field_lines(_content(file), index)

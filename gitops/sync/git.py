@@ -10,6 +10,7 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -78,15 +79,26 @@ def shown_url(url: str) -> str:
 
 
 def run(
-    arguments: tuple[str, ...], *, environment: Mapping[str, str], timeout_seconds: float, what: str
+    arguments: tuple[str, ...],
+    *,
+    environment: Mapping[str, str],
+    timeout_seconds: float,
+    what: str,
+    running: "set[subprocess.Popen[bytes]] | None" = None,
 ) -> Output:
-    """Run git to its end. Unavailable: it took too long or said too much; `what` names it in that message."""
+    """Run git to its end. Unavailable: it took too long or said too much; `what` names it in that message.
+
+    `running`: holds the process as long as it runs, for whoever may have to `kill` it from another thread.
+    """
     process = start(arguments, environment=environment)
+    held = set() if running is None else running
+    held.add(process)
     try:
         stdout, stderr = _drained(process, monotonic() + timeout_seconds)
     except (TimeoutError, OverflowError) as error:
         raise Unavailable(f"{what}: {error}") from error
     finally:
+        held.discard(process)
         end(process)
     return Output(process.returncode, stdout, stderr.decode(errors="replace"))
 
@@ -125,10 +137,17 @@ def _dropped(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name in ours if name not in environment)
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill it and what it started, if it still runs; whoever waits for it hears of it. From any thread."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill it and what it started, if it still runs, and close its pipes."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
         process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:

@@ -1,6 +1,7 @@
 """A bare mirror of one source: fetch, list, read. Never a work tree: no file in it becomes one of this host."""
 
 import re
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from gitops.kinds.source_spec import SourceApp
 from gitops.sync.access import Access, environment_for, write_config
 from gitops.sync.apps import checked_path
 from gitops.sync.catfile import CatFile
-from gitops.sync.git import Output, checked_url, run, shown_url
+from gitops.sync.git import Output, checked_url, kill, run, shown_url
 
 FETCH_SECONDS_MAX: Final = 300.0
 READ_SECONDS_MAX: Final = 60.0
@@ -71,6 +72,8 @@ class Mirror:
         self._home = sources / source.name
         self._directory = self._home / "mirror.git"
         self._catfile: CatFile | None = None
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
         if source.branch is not None:
             _check_branch(source.branch)
         self.path = checked_path(source.path)  # Without slashes around it.
@@ -161,6 +164,13 @@ class Mirror:
             self._catfile.close()
             self._catfile = None
 
+    def stop(self) -> None:
+        """End what runs, a fetch that takes long for instance, and run nothing more. From any thread; callers get
+        Unavailable."""
+        self._stopped = True
+        for process in tuple(self._running):
+            kill(process)
+
     def shown(self, commit: str) -> str:
         return f"source {self.source.name} @ {commit[:7]}"
 
@@ -172,11 +182,14 @@ class Mirror:
         more: Mapping[str, str] | None = None,
     ) -> Output:
         """Run git on the mirror, with what it may know of keys and hosts. `more`: of its environment."""
+        if self._stopped:
+            raise Unavailable(f"source {self.source.name}: the master stops")
         return run(
             (f"--git-dir={self._directory}", *arguments),
             environment={**self._environment(), **(more or {})},
             timeout_seconds=timeout_seconds,
             what=f"source {self.source.name}: {shown_url(self._url)}",
+            running=self._running,
         )
 
     def _below(self) -> tuple[str, ...]:

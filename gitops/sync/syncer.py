@@ -4,10 +4,12 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from gitops.kinds.errors import GitwardError, NotFound, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, CommitState, GitSource, GitSourceStatus
@@ -28,9 +30,15 @@ from gitops.sync.zygote import Parser
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 SOURCES: Final = "sources"  # In the data directory.
 FETCH_FAILED: Final = "FetchFailed"
 LOOK_FAILED: Final = "LookFailed"
+THREADS_MAX: Final = 64  # Each may wait for a server that trickles: nobody else's threads may run out.
+READERS_MAX: Final = (
+    16  # With more sources than that a reader is started for each look: each has some megabytes.
+)
 COMMIT_REFUSED: Final = "CommitRefused"
 HELD_BACK: Final = "CommitHeldBack"
 DECLARED: Final = "CommitDeclared"
@@ -98,6 +106,7 @@ class Syncer:
         )
         self._clock, self._epoch, self._tell = clock, epoch, tell
         self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(THREADS_MAX, "sync")
         self._turns = Turns(self._guarded)
         self._following: dict[str, Following] = {}
         self._doubted: set[str] = set()  # Names of those whose declared set must be compared as a whole.
@@ -125,11 +134,14 @@ class Syncer:
             self._hinted(source["metadata"].get("name", ""), "start")
 
     async def close(self) -> None:
-        """End what runs. A fetch that is in a thread ends by its own limits."""
+        """End what runs, a fetch from a server that does not answer too."""
         if self._timer is not None:
             self._unsubscribe()
             self._timer.close()
+        for following in self._following.values():
+            following.mirror.stop()
         await self._turns.close()
+        await asyncio.to_thread(self._threads.shutdown)
         for following in self._following.values():
             following.close()
         self._following.clear()
@@ -183,20 +195,22 @@ class Syncer:
         found = self._found(name)
         following = self._followed(name, found)
         try:
-            fetched = await asyncio.to_thread(following.fetch, _state(found), is_moved=is_moved(found))
+            fetched = await self._in_thread(partial(following.fetch, _state(found), is_moved=is_moved(found)))
         except Refused as error:
             return await self._failed(name, error, COMMIT_REFUSED)
         except GitwardError as error:
             return await self._failed(name, error, FETCH_FAILED)
         came = micro_timestamp(self._clock())
-        await asyncio.to_thread(following.read, fetched.commit, frozenset(self._settings.sources))
-        look = await asyncio.to_thread(following.look, found, fetched)
+        await self._in_thread(partial(following.read, fetched.commit, frozenset(self._settings.sources)))
+        look = await self._in_thread(partial(following.look, found, fetched))
         if _state(found).get("fetched") != look.commit:
             look = replace(look, more={**look.more, "came": came, "cause": reason})
         problems = tuple(line for app in look.broken for line in app.get("problems", ()))
         self._say_new(name, problems)
         held = await self._declare(found, look, problems)
         following.settle(held)
+        if len(self._following) > READERS_MAX:
+            following.mirror.close()
         reading = following.reading
         if not problems and _state(found).get("declared") != look.commit:
             facts = {"source": name, "commit": look.commit, "revision": self._store.view().revision}
@@ -240,6 +254,9 @@ class Syncer:
             except GitwardError as unwritten:  # Nothing can be written, so the status cannot say it either.
                 self._say_new(name, (line, f"source {name}: its status cannot be written: {unwritten}"))
         return Outcome(name, "", declared=False, problems=(line,))
+
+    async def _in_thread(self, work: Callable[[], R]) -> R:
+        return await self._loop.run_in_executor(self._threads, work)
 
     def _planned(self, found: GitSource, now: datetime, *, failures: int) -> GitSourceStatus:
         """When the timer looks again, as the status tells it."""

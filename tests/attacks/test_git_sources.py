@@ -3,6 +3,7 @@
 Classes: ways out of a checkout by links and `..`; `.git` entries, submodules, hooks, filters; option and URL injection.
 """
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -251,6 +253,41 @@ def test_a_server_that_goes_silent_is_given_up_and_costs_no_process(
             mirror.fetch()
 
     assert git_children() == before
+
+
+def test_a_server_that_trickles_does_not_keep_the_master_from_ending(tmp_path: Path) -> None:
+    header = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n0000"
+    before = git_children()
+    with server(header, hold=True) as (port, heard):
+        began = monotonic()
+
+        async def story(followed: Followed) -> None:
+            looking = asyncio.create_task(followed.look())
+            while not heard:
+                await asyncio.sleep(0.01)
+            assert not looking.done()
+            looking.cancel()
+
+        following(tmp_path, f"http://127.0.0.1:{port}/x.git", story)
+
+        assert monotonic() - began < 10
+    assert git_children() == before
+
+
+def test_many_servers_that_go_silent_do_not_stop_another_source(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repo")
+    repository.commit({"a.yaml": config_map("a")})
+    header = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n0000"
+    with server(header, hold=True) as (port, _):
+
+        async def story(followed: Followed) -> None:
+            for number in range(12):
+                await followed.follow(f"silent-{number}", url=f"http://127.0.0.1:{port}/{number}.git")
+                followed.syncer.hint(f"silent-{number}")
+            await asyncio.sleep(0.1)
+            assert (await followed.look()).declared
+
+        following(tmp_path, str(repository.folder), story)
 
 
 def git_children() -> list[str]:
