@@ -1,10 +1,12 @@
 """Several sources and several apps in a whole master: named by the operator, or stated in git."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gitops.kinds.core.config import CONFIG_MAP
+from gitops.kinds.core.config import CONFIG_MAP, SECRET
 from gitops.kinds.core.event import EVENT
 from gitops.kinds.errors import NotFound
 from gitops.kinds.gitward import GIT_SOURCE, GitSourceStatus
@@ -142,3 +144,39 @@ def test_a_source_that_is_not_followed_cannot_be_looked_at(site: Site) -> None:
             await whole.admin.request("POST", "/apis/gitward.io/v1alpha1/gitsources/none/sync")
 
     site.run(story)
+
+
+def test_a_source_that_the_operator_creates_by_the_api_is_followed_but_not_as_the_flags_are(
+    site: Site, tmp_path: Path
+) -> None:
+    theirs = Repository(tmp_path / "theirs")
+    commit = theirs.commit({"t.yaml": config_map("theirs")})
+    bare(theirs, tmp_path / "served", "team.git")
+    tls = make_tls(tmp_path / "tls")
+    site.repository.commit({"a.yaml": config_map("a")})
+
+    async def story(whole: Whole) -> None:
+        data = {"ca.crt": base64.b64encode((tls / "cert.pem").read_bytes()).decode()}
+        secret: Any = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "ca", "namespace": "default"},
+            "data": data,
+        }
+        await whole.admin.create(SECRET, secret)
+        for name, url in (("team", f"{server.url}/team.git"), ("local", f"file://{theirs.folder}")):
+            source: Any = {
+                "apiVersion": GIT_SOURCE.api_version,
+                "kind": "GitSource",
+                "metadata": {"name": name},
+                "spec": {"url": url, "secretRef": {"name": "ca"}},
+            }
+            await whole.admin.create(GIT_SOURCE, source)
+
+        await whole.until(lambda: live_of(whole, "team") == commit)
+        await whole.until(lambda: status_of(whole, "local").get("problems"))
+        (problem,) = status_of(whole, "local").get("problems", [])
+        assert "a source that an object states is reached by https:// or ssh" in problem
+
+    with http_server(tmp_path / "served", tls=tls) as server:
+        site.run(story)
