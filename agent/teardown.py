@@ -4,6 +4,7 @@ Everything is found by what the kernel and /proc say, so the data directory may 
 lie there. Each step may be repeated. Blocking.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -117,4 +118,5 @@ def _delete_link(ipr: IPRoute, index: int) -> None:
     try:
         ipr.link("del", index=index)
     except NetlinkError as error:
-        raise Unavailable(f"cannot remove link {index}: {error}") from error
+        if error.code != errno.ENODEV:  # A pod's link dies with the pod's namespace, perhaps just now.
+            raise Unavailable(f"cannot remove link {index}: {error}") from error

@@ -151,7 +151,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
-            pipe.close()
+            # What was still to be written to it is of no use to anyone now.
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def _drained(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:

@@ -22,7 +22,7 @@ UNREADABLE = {
     "a NUL": (HEAD.encode() + b"metadata: {name: a\0}\n", "bad.yaml:3: not YAML: control characters are not allowed"),
     "the marks of a merge": (
         "<<<<<<< HEAD\napiVersion: v1\n=======\napiVersion: v2\n>>>>>>> other\n",
-        "bad.yaml:2: mapping values are not allowed in this context",
+        "bad.yaml:1: a merge conflict left open: mapping values are not allowed in this context",
     ),
     "a duplicate key": (
         HEAD + "metadata:\n  name: a\n  name: b\n",
