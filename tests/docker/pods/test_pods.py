@@ -15,9 +15,9 @@ from tests.docker.pods.inside import FOREVER, Play, container, inside, logs, res
 
 def test_containers_share_one_localhost_and_a_volume(play: Play) -> None:
     async def scenario(host: Host) -> None:
-        mount = [{"name": "work", "mountPath": "/work"}]
-        writer = container("writer", f"echo hello > /work/index.html; {FOREVER}", volumeMounts=mount)
-        server = container("app", f"httpd -p 8080 -h /work; {FOREVER}", volumeMounts=mount)
+        mount = [{"name": "work", "mountPath": "/shared"}]
+        writer = container("writer", f"echo hello > /shared/index.html; {FOREVER}", volumeMounts=mount)
+        server = container("app", f"httpd -p 8080 -h /shared; {FOREVER}", volumeMounts=mount)
         async with host.agent() as node:
             host.api.put(a_pod(containers=[writer, server], volumes=[{"name": "work", "emptyDir": {}}]))
             pod = await node.until("uid-web", is_ready)
@@ -31,12 +31,12 @@ def test_containers_share_one_localhost_and_a_volume(play: Play) -> None:
 
 def test_init_containers_run_in_order_before_the_others(play: Play) -> None:
     async def scenario(host: Host) -> None:
-        mount = [{"name": "work", "mountPath": "/work"}]
+        mount = [{"name": "work", "mountPath": "/shared"}]
         inits = [
-            container("first", "echo one >> /work/log", volumeMounts=mount),
-            container("second", "echo two >> /work/log", volumeMounts=mount),
+            container("first", "echo one >> /shared/log", volumeMounts=mount),
+            container("second", "echo two >> /shared/log", volumeMounts=mount),
         ]
-        app = container("app", f"cat /work/log; {FOREVER}", volumeMounts=mount)
+        app = container("app", f"cat /shared/log; {FOREVER}", volumeMounts=mount)
         async with host.agent() as node:
             host.api.put(
                 a_pod(initContainers=inits, containers=[app], volumes=[{"name": "work", "emptyDir": {}}])
