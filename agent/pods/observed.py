@@ -139,3 +139,27 @@ class Actions:
     probe: tuple[str, ...] = ()
     status: PodStatus | None = None
     wake_at: datetime | None = None
+
+
+def place_of(action: Action) -> object:
+    """Actions of the same place exclude each other."""
+    match action:
+        case Run() | Stop():
+            return action.container
+        case Remove():
+            return action.container_id
+        case _:
+            return type(action)
+
+
+def subject_of(action: Action) -> str:
+    """Under which name its failure is noted."""
+    match action:
+        case Run():
+            return action.container
+        case EnsureVolumes():
+            return VOLUMES
+        case EnsureSandbox():
+            return SANDBOX
+        case _:
+            return type(action).__name__

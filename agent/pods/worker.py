@@ -16,7 +16,6 @@ from agent.pods.machine import step
 from agent.pods.means import Means
 from agent.pods.messages import Messages
 from agent.pods.observed import (
-    VOLUMES,
     Action,
     Actions,
     DeleteFromApi,
@@ -29,6 +28,8 @@ from agent.pods.observed import (
     TearDown,
     Trouble,
     Withdraw,
+    place_of,
+    subject_of,
 )
 from agent.pods.probing import Probing
 from agent.pods.refused import Refused
@@ -230,7 +231,7 @@ class PodWorker:
 
     def _launch(self, action: Action, *, again: bool = False) -> bool:
         """Whether it was begun: not while another of its place goes on, nor (unless `again`) right after its end."""
-        place = _place(action)
+        place = place_of(action)
         if place in self._busy:
             running, task = self._busy[place]
             if not _overrides(action, running):
@@ -275,7 +276,7 @@ class PodWorker:
         self._address = ""
 
     async def _carry_out(self, action: Action) -> None:
-        subject, known = _subject(action), False
+        subject, known = subject_of(action), False
         try:
             await self._do(action)
         except GitwardError as error:
@@ -289,7 +290,7 @@ class PodWorker:
             known = isinstance(action, EnsureSandbox | EnsureVolumes | Withdraw)  # What there is now.
             self._trouble.pop(subject, None)
         finally:
-            place = _place(action)
+            place = place_of(action)
             if place in self._busy and self._busy[place][1] is asyncio.current_task():
                 del self._busy[place]
             self._ended = {one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
@@ -323,17 +324,6 @@ def _told_to_files(pod: Pod) -> Mapping[str, object]:
     return {name: pod["metadata"].get(name) for name in ("labels", "annotations")}
 
 
-def _place(action: Action) -> object:
-    """Actions of the same place exclude each other."""
-    match action:
-        case Run() | Stop():
-            return action.container
-        case Remove():
-            return action.container_id
-        case _:
-            return type(action)
-
-
 def _overrides(action: Action, running: Action) -> bool:
     """A shorter grace wins, and whoever is to stop does not wait for the end of its postStart hook."""
     if not isinstance(action, Stop):
@@ -341,16 +331,3 @@ def _overrides(action: Action, running: Action) -> bool:
     return isinstance(running, Run) or (
         isinstance(running, Stop) and action.grace_seconds < running.grace_seconds
     )
-
-
-def _subject(action: Action) -> str:
-    """Under which name its failure is noted."""
-    match action:
-        case Run():
-            return action.container
-        case EnsureVolumes():
-            return VOLUMES
-        case EnsureSandbox():
-            return SANDBOX
-        case _:
-            return type(action).__name__

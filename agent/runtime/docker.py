@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import docker.errors
 import requests
@@ -89,8 +89,10 @@ class DockerRuntime:
         """`host` as in DOCKER_HOST. `width`: creates and starts in flight; 0: twice the number of cores."""
 
         def client(version: str, seconds: float) -> APIClient:
-            # The library's stub asks for whole seconds; what it hands the time to does not.
-            return APIClient(base_url=host, version=version, timeout=seconds, max_pool_size=THREADS)  # type: ignore[arg-type]
+            timeout = cast(
+                int, seconds
+            )  # The library's stub wants whole ones; what it hands them to does not.
+            return APIClient(base_url=host, version=version, timeout=timeout, max_pool_size=THREADS)
 
         def probe() -> tuple[APIClient, APIClient, EngineInfo]:
             first = client("auto", tell_seconds)

@@ -5,7 +5,7 @@ Source: kubernetes/pkg/controller/deployment/{progress,sync}.go, 1.35.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from gitops.controllers.conditions import find, with_condition, without
 from gitops.controllers.deployment_sizes import limits_of, size, status_of
@@ -75,7 +75,7 @@ def _counts(deployment: Deployment, new: ReplicaSet | None, old: Sequence[Replic
     }
     status: DeploymentStatus = {"observedGeneration": deployment["metadata"].get("generation", 0)}
     # As Go leaves out zeros (omitempty), and so does everything that compares with it.
-    return {**status, **{name: number for name, number in counts.items() if number}}  # type: ignore[typeddict-item]
+    return cast(DeploymentStatus, {**status, **{name: number for name, number in counts.items() if number}})
 
 
 def _availability(deployment: Deployment, status: DeploymentStatus, now: datetime) -> list[Condition]:

@@ -1,7 +1,8 @@
 """Garbage: what depends on an owner goes when its last owner is gone; before it, or never, where the deletion says so.
 
 Source: kubernetes/pkg/controller/garbagecollector: background, foreground and orphan deletion. Owners are known by uid:
-one that was made again under its old name is another. An owner in another namespace counts as absent, as in Kubernetes.
+one that was made again under its old name is another. An owner in another namespace counts as absent, as in Kubernetes;
+of a kind that nobody serves, or in a namespace while its dependent is in none, it is unknown, and nothing is deleted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final, cast
 from gitops.kinds import registry
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, OwnerReference, is_going, key_of, uid, with_meta
+from gitops.kinds.objects import KubeObject, OwnerReference, group_of, is_going, key_of, uid, with_meta
 from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
 
 FOREGROUND: Final = "foregroundDeletion"  # Held until its dependents are gone.
@@ -48,10 +49,19 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
 
 def _state(view: Reader, dependent: KubeObject, reference: OwnerReference) -> str:
     """Of an owner: absent, `waiting` for its dependents to go first, or solid."""
+    if not _can_be_known(dependent, reference):
+        return "solid"
     owner = view.by_uid(reference["uid"])
     if owner is None or not _may_own(owner, dependent):
         return "absent"
     return "waiting" if is_going(owner) and _holds(owner, FOREGROUND) else "solid"
+
+
+def _can_be_known(dependent: KubeObject, reference: OwnerReference) -> bool:
+    """Whether an owner that is not found is gone, as Kubernetes has it: a name without a namespace finds no Deployment,
+    and objects of a kind whose definition went may yet come back with it."""
+    kind = registry.find(group_of(reference["apiVersion"]), reference["kind"])
+    return kind is not None and (not kind.namespaced or bool(dependent["metadata"].get("namespace")))
 
 
 def _may_own(owner: KubeObject, dependent: KubeObject) -> bool:

@@ -2,14 +2,16 @@
 
 Source: kubernetes/pkg/controller/nodelifecycle, 1.35. Two clocks are never compared: a lease's age counts from when the
 store recorded its last renewal, and no lease is judged before this leader has itself watched for a whole period. Pods
-of a silent node are not Ready, so that nobody sends them anything; `taint_eviction.py` takes them away.
+of a silent node are not Ready, so that nobody sends them anything; `taint_eviction.py` takes them away, no faster than
+`node_zones.py` lets nodes lose their pods.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, cast
 
 from gitops.controllers.conditions import with_condition
+from gitops.controllers.node_zones import evicting, is_dark, seconds_to_next
 from gitops.kinds.coordination import LEASE
 from gitops.kinds.core.node import NODE, Node, Taint, node_condition
 from gitops.kinds.core.pod import POD, Pod, is_ready, pod_status
@@ -28,6 +30,10 @@ TAINTS: Final = {
     "False": ((NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")),
     "Unknown": ((UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")),
 }
+EVICTING: Final = frozenset({NOT_READY, UNREACHABLE})
+LOOK_SECONDS: Final = (
+    5.0  # Kubernetes' node-monitor-period: how the others fare is looked at for as long as one fails.
+)
 OURS: Final = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE})
 
 
@@ -39,10 +45,12 @@ def node_lifecycle(watching_since: datetime) -> Controller:
         node = view.get(NODE, key)
         if node is None or is_going(node):
             return NOTHING
-        heard = view.recorded(LEASE, LEASE.key(LEASE_NAMESPACE, key.name)) or view.recorded(NODE, key) or now
-        left = GRACE_SECONDS - (now - max(heard, watching_since)) / timedelta(seconds=1)
+        left = _seconds_left(view, node, watching_since, now)
         judged = node if left > 0 else _silent(node, now)
-        target = _tainted(judged, now)
+        wanted, look = _wanted(
+            view, node, judged, lambda one: _seconds_left(view, one, watching_since, now), now
+        )
+        target = _tainted(judged, wanted, now)
         events: list[EventNote] = []
         if judged is not node:
             text = f"Node {key.name} status is now: NodeNotReady"
@@ -53,7 +61,7 @@ def node_lifecycle(watching_since: datetime) -> Controller:
             update=tuple(_not_ready(pod, now) for pod in pods),
             status=None if target is node else target,
             events=tuple(events),
-            after_seconds=left if left > 0 else None,
+            after_seconds=min((one for one in (left, look) if one > 0), default=None),
         )
 
     return Controller(
@@ -64,7 +72,39 @@ def node_lifecycle(watching_since: datetime) -> Controller:
             Trigger("coordination.k8s.io", "Lease", _of_lease),
         ),
         resync=lambda view: (key_of(one) for one in view.list(NODE)),
+        serial=True,  # Two nodes must not take the one place that a zone's pace allows.
     )
+
+
+def _wanted(
+    view: Reader, node: Node, judged: Node, seconds_left: Callable[[Node], float], now: datetime
+) -> tuple[tuple[tuple[str, str], ...], float]:
+    """The taints that a node's condition asks for and its zone's pace allows; when to look again, 0 for never."""
+    wanted = TAINTS.get(_ready(judged), TAINTS["Unknown"])
+    if not wanted:
+        return (), 0.0
+
+    def is_up(other: Node) -> bool:
+        return _ready(other) == "True" and seconds_left(other) > 0
+
+    bearable = tuple(one for one in wanted if one[1] != "NoExecute")
+    if is_dark(view, is_up):
+        return bearable, LOOK_SECONDS
+    wait = 0.0 if evicting(node, EVICTING) else seconds_to_next(view, node, is_up, EVICTING, now)
+    return (bearable, min(wait, LOOK_SECONDS)) if wait else (wanted, LOOK_SECONDS)
+
+
+def _seconds_left(view: Reader, node: Node, watching_since: datetime, now: datetime) -> float:
+    """Until a node counts as silent; 0 or less: it does."""
+    name = node["metadata"].get("name", "")
+    heard = view.recorded(LEASE, LEASE.key(LEASE_NAMESPACE, name)) or view.recorded(NODE, key_of(node)) or now
+    return GRACE_SECONDS - (now - max(heard, watching_since)) / timedelta(seconds=1)
+
+
+def _ready(node: Node) -> str:
+    """The status of its condition Ready; a node that has said nothing yet is not."""
+    ready = node_condition(node, "Ready")
+    return ready["status"] if ready else "False"
 
 
 def _silent(node: Node, now: datetime) -> Node:
@@ -88,16 +128,21 @@ def _not_ready(pod: Pod, now: datetime) -> Pod:
     return cast(Pod, {**pod, "status": {**pod_status(pod), "conditions": changed}})
 
 
-def _tainted(node: Node, now: datetime) -> Node:
-    """The node with the taints that its condition and its mark ask for; itself if it has just these of ours."""
-    ready = node_condition(node, "Ready")
-    wanted = list(TAINTS.get(ready["status"] if ready else "False", TAINTS["Unknown"]))
+def _tainted(node: Node, asked: Iterable[tuple[str, str]], now: datetime) -> Node:
+    """The node with the taints that its condition asks for, and its mark; itself if it has just these of ours."""
+    wanted = list(asked)
     if node["spec"].get("unschedulable"):
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     present = node["spec"].get("taints") or []
     kept = [one for one in present if one["key"] not in OURS or (one["key"], one["effect"]) in wanted]
     held = {(one["key"], one["effect"]) for one in kept}
-    added = [_taint(key, effect, now) for key, effect in wanted if (key, effect) not in held]
+    # Not Ready becomes unreachable, or the other way: its pods tolerate that since the first of both.
+    since: dict[str, Taint] = {one["effect"]: one for one in present if one["key"] in EVICTING}
+    added = [
+        _taint(key, effect, since.get(effect) if key in EVICTING else None, now)
+        for key, effect in wanted
+        if (key, effect) not in held
+    ]
     if not added and len(kept) == len(present):
         return node
     spec = {name: value for name, value in node["spec"].items() if name != "taints"}
@@ -105,8 +150,9 @@ def _tainted(node: Node, now: datetime) -> Node:
     return cast(Node, {**node, "spec": {**spec, "taints": taints} if taints else spec})
 
 
-def _taint(key: str, effect: str, now: datetime) -> Taint:
-    return cast(Taint, {"key": key, "effect": effect, "timeAdded": timestamp(now)})
+def _taint(key: str, effect: str, before: Taint | None, now: datetime) -> Taint:
+    since = cast("dict[str, str]", before or {}).get("timeAdded")
+    return cast(Taint, {"key": key, "effect": effect, "timeAdded": since or timestamp(now)})
 
 
 def _of_lease(_: Reader, obj: KubeObject) -> Iterator[Key]:

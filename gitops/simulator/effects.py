@@ -6,15 +6,7 @@ The engine is the fake one: a dict that survives the agent.
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
-from agent.pods.observed import (
-    VOLUMES,
-    Action,
-    EnsureSandbox,
-    EnsureVolumes,
-    Remove,
-    Run,
-    Stop,
-)
+from agent.pods.observed import Run, Stop
 from agent.runtime.fake import FakeRuntime
 from agent.runtime.protocol import (
     LABEL_ADDRESS,
@@ -102,30 +94,6 @@ class Engine:
             self._network = SimulatedNetwork(node["spec"]["podCIDR"])
         used = [one.labels.get(LABEL_ADDRESS, "") for one in self.states() if one.container == SANDBOX]
         return self._network.pick_address(used)
-
-
-def place_of(action: Action) -> object:
-    """Actions of the same place exclude each other, as the agent's worker has it."""
-    match action:
-        case Run() | Stop():
-            return action.container
-        case Remove():
-            return action.container_id
-        case _:
-            return type(action)
-
-
-def subject_of(action: Action) -> str:
-    """Under which name its failure is noted."""
-    match action:
-        case Run():
-            return action.container
-        case EnsureVolumes():
-            return VOLUMES
-        case EnsureSandbox():
-            return SANDBOX
-        case _:
-            return type(action).__name__
 
 
 def _now(asked: Coroutine[Any, Any, R]) -> R:

@@ -24,6 +24,8 @@ from agent.pods.observed import (
     Trouble,
     Verdict,
     Withdraw,
+    place_of,
+    subject_of,
 )
 from agent.runtime.fake import FakeRuntime
 from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState, Phase
@@ -32,7 +34,7 @@ from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.core.pod import POD, Pod, PodStatus, pod_status
 from gitops.kinds.errors import Conflict, GitwardError, Unavailable
 from gitops.kinds.objects import KubeObject, key_of, micro_timestamp, timestamp, uid
-from gitops.simulator.effects import Engine, place_of, subject_of
+from gitops.simulator.effects import Engine
 from gitops.simulator.faults import Faults
 from gitops.simulator.follower import Follower, Log
 from gitops.simulator.repository import BROKEN_IMAGE

@@ -194,7 +194,7 @@ async def _live(store: SqliteStore, key: Key, address: str) -> None:
     for ready in (False, True):
         while True:
             try:
-                await store.transact(lambda view, ready=ready: _reported(view, key, address, ready))  # type: ignore[misc]
+                await store.transact(lambda view, ready=ready: _reported(view, key, address, ready))  # type: ignore[misc] # No type for a default.
             except Conflict:
                 continue
             break

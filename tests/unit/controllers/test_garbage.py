@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
 from gitops.controllers.garbage import GARBAGE_COLLECTOR
 from gitops.controllers.namespace import NAMESPACE_CONTROLLER
@@ -73,6 +75,29 @@ def test_an_owner_in_another_namespace_counts_as_absent() -> None:
     world.settle(world.runner(GARBAGE_COLLECTOR))
 
     assert world.names(CONFIG_MAP) == []
+
+
+UNKNOWABLE = {
+    "of a kind that nobody serves": (("example.com/v1", "Widget"), "shop"),
+    "in a namespace, of an object in none": (("apps/v1", "Deployment"), ""),
+}
+
+
+@pytest.mark.parametrize(("owner", "namespace"), UNKNOWABLE.values(), ids=UNKNOWABLE.keys())
+def test_what_an_owner_that_cannot_be_looked_up_owns_is_never_deleted(
+    owner: tuple[str, str], namespace: str
+) -> None:
+    """Kubernetes, "Owners and dependents": it is not able to be garbage collected."""
+    references = [{"apiVersion": owner[0], "kind": owner[1], "name": "gone", "uid": "gone"}]
+    meta: Any = {"name": "kept", "uid": "kept", "ownerReferences": references}
+    kept: Any = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "namespace": namespace}}
+    if not namespace:
+        kept = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": {}}
+    world = World(kept)
+
+    world.settle(world.runner(GARBAGE_COLLECTOR))
+
+    assert world.view.by_uid("kept") is not None
 
 
 def test_orphans_that_a_dead_process_left_are_found_at_the_start() -> None:

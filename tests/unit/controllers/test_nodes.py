@@ -16,7 +16,7 @@ from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.node import NODE, Node, node_condition
 from gitops.kinds.objects import key_of
 from gitops.reconcile import Writes
-from gitops.runner import Context, transaction
+from gitops.runner import Context, Runner, transaction
 from tests.unit.controllers.world import NOW, World, a_node
 
 RANGE = IPv4Network("10.77.0.0/16")
@@ -34,6 +34,15 @@ def a_lease(node: str, second: int = 0) -> Lease:
         "metadata": meta,
         "spec": {"holderIdentity": node, "renewTime": f"2026-01-02T03:04:{second:02}.000000Z"},
     }
+
+
+def pass_time(world: World, runner: Runner, seconds: int, *alive: str) -> None:
+    """Time in which these nodes renew their leases."""
+    for second in range(seconds):
+        if second % 10 == 0:
+            world.mint.minted += 1
+            world.put(*(a_lease(name, world.mint.minted % 60) for name in alive))
+        world.wait(runner, 1)
 
 
 def taints(node: Node) -> list[tuple[str, str]]:
@@ -98,14 +107,14 @@ def test_ranges_never_overlap(changes: list[tuple[int, bool]]) -> None:
 
 
 def test_a_node_that_stops_renewing_its_lease_is_unknown_and_tainted_after_forty_seconds() -> None:
-    world = World(a_node("a"), a_lease("a"))
+    world = World(a_node("a"), a_lease("a"), a_node("b"))
     runner = world.runner(node_lifecycle(NOW))
     world.settle(runner)
 
-    world.wait(runner, 39)
+    pass_time(world, runner, 39, "b")
     assert ready(world.read(NODE, "a", "")) == "True"
 
-    world.wait(runner, 2)
+    pass_time(world, runner, 2, "b")
     assert ready(world.read(NODE, "a", "")) == "Unknown"
     assert taints(world.read(NODE, "a", "")) == [
         ("node.kubernetes.io/unreachable", "NoSchedule"),
@@ -139,10 +148,10 @@ def test_a_master_that_was_away_judges_nobody_before_it_has_watched_itself() -> 
 
 def test_a_node_that_speaks_again_loses_our_taints_and_keeps_others() -> None:
     own = {"key": "only", "value": "gpu", "effect": "NoSchedule"}
-    world = World(a_node("a", taints=[own]), a_lease("a"))
+    world = World(a_node("a", taints=[own]), a_lease("a"), a_node("b"))
     runner = world.runner(node_lifecycle(NOW))
     world.settle(runner)
-    world.wait(runner, 60)
+    pass_time(world, runner, 60, "b")
     assert len(taints(world.read(NODE, "a", ""))) == 3
 
     spoken: Node = {**world.read(NODE, "a", ""), "status": a_node("a")["status"]}
