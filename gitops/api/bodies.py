@@ -1,4 +1,4 @@
-"""Request bodies: JSON or YAML, taken as what the URL says where they do not say themselves.
+"""Request bodies: JSON, YAML or protobuf, taken as what the URL says where they do not say themselves.
 
 A body may have no Content-Type and no apiVersion or kind: official clients send such. Source: Kubernetes API concepts.
 """
@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from gitops.admission import Propagation
+from gitops.api import protobuf
 from gitops.api.context import USER, Target
 from gitops.api.nodes import is_node
 from gitops.api.reads import whole_number
@@ -23,10 +24,6 @@ from gitops.kinds.schema import path_text
 DEPTH_MAX: Final = 100  # The deepest official object has about forty levels; what walks it is recursive.
 _JSON: Final = ("", "application/json", "application/octet-stream", "*/*")
 _YAML: Final = ("application/yaml", "application/apply-patch+yaml")
-_PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
-_IN_YAML: Final = (
-    "add `--dry-run=client -o yaml | kubectl apply -f -` to the command"  # kubectl has no other way.
-)
 _PROPAGATIONS: Final[tuple[Propagation, ...]] = ("Background", "Foreground", "Orphan")
 Json = Any  # A JSON value.
 
@@ -47,8 +44,10 @@ async def object_of(request: web.Request, target: Target) -> tuple[KubeObject, t
     Raises: BadRequest if it is none, or says it is something else than the URL.
     """
     media = media_of(request)
+    if media == protobuf.MEDIA:
+        return fitted(await read_protobuf(request, target.kind.api_version, target.kind.kind), target), ()
     if media not in (*_JSON, *_YAML):
-        raise unsupported(media, (*_JSON, *_YAML[:1]))
+        raise unsupported(media, (*_JSON, *_YAML[:1], protobuf.MEDIA))
     found, twice = await (read_yaml(request) if media in _YAML else read_json(request))
     return fitted(found, target), twice
 
@@ -81,12 +80,7 @@ async def delete_options_of(request: web.Request) -> DeleteOptions:
     """From the body, where there is one, and the query."""
     found: dict[str, Json] = {}
     if request.can_read_body:
-        if media_of(request) not in _JSON:
-            raise unsupported(media_of(request), _JSON)
-        body, _ = await read_json(request)
-        if not isinstance(body, dict):
-            raise BadRequest("the body is not a JSON object")
-        found = body
+        found = await _options_of(request)
     if found.get("kind", "DeleteOptions") != "DeleteOptions":
         raise BadRequest(f"found a {found['kind']}, wanted DeleteOptions")
     grace = found.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
@@ -100,6 +94,23 @@ async def delete_options_of(request: web.Request) -> DeleteOptions:
         dry_run([*(found.get("dryRun") or ()), *request.query.getall("dryRun", [])]),
         _propagation(request, found),
     )
+
+
+async def _options_of(request: web.Request) -> dict[str, Json]:
+    media = media_of(request)
+    if media == protobuf.MEDIA:
+        return await read_protobuf(request, "v1", "DeleteOptions")
+    if media not in _JSON:
+        raise unsupported(media, (*_JSON, protobuf.MEDIA))
+    body, _ = await read_json(request)
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object")
+    return body
+
+
+async def read_protobuf(request: web.Request, api_version: str, kind: str) -> dict[str, Json]:
+    """The object; taken as `kind` where it does not say what it is. It is checked later, as of JSON."""
+    return protobuf.decode(await request.read(), api_version, kind)
 
 
 def _propagation(request: web.Request, found: Mapping[str, Json]) -> Propagation | None:
@@ -128,9 +139,8 @@ def media_of(request: web.Request) -> str:
 def unsupported(media: str, accepted: Iterable[str]) -> web.HTTPException:
     """415, in Kubernetes' words."""
     types = ", ".join(filter(None, accepted))
-    hint = f"; {_IN_YAML}" if media == _PROTOBUF else ""
     return web.HTTPUnsupportedMediaType(
-        text=f"the body of the request was in an unknown format ({media}) - accepted media types include: {types}{hint}"
+        text=f"the body of the request was in an unknown format ({media}) - accepted media types include: {types}"
     )
 
 
