@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from agent.pods.pods import Pods
-from agent.pods.status import every_container
+from agent.pods.restarting import every_container
 from agent.runtime.protocol import ContainerState, Phase, Runtime
 from gitops.client import Handler, LogRequest
 from gitops.kinds.core.pod import ContainerStatus, Pod, pod_status

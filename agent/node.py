@@ -54,6 +54,7 @@ EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener s
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
 PR_SET_PDEATHSIG: Final = 1
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
+HOSTS: Final = Path("/etc/hosts")
 
 
 def _now() -> datetime:
@@ -189,7 +190,7 @@ class _Node:
                 facts.address,
                 facts.allocatable,
                 facts.engine.memory_bytes,
-                Names(CLUSTER_DOMAIN, network.dns_address, _host_resolv_conf()),
+                Names(CLUSTER_DOMAIN, network.dns_address, _host_file(RESOLV_CONF), _host_file(HOSTS)),
             ),
             services=cluster.services,
             clock=_now,
@@ -270,9 +271,9 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _host_resolv_conf() -> str:
+def _host_file(path: Path) -> str:
     try:
-        return RESOLV_CONF.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

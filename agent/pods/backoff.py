@@ -36,8 +36,3 @@ def may_start_at(ended: ContainerState) -> datetime | None:
 def has_failed(state: ContainerState) -> bool:
     """Whether it ended, and not well."""
     return state.phase is Phase.EXITED and state.exit_code != 0
-
-
-def restarts(policy: str, ended: ContainerState) -> bool:
-    """Whether a container that ended so is started again."""
-    return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)

@@ -3,7 +3,7 @@
 Source: kubernetes/pkg/kubelet/status/generate.go.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 
@@ -30,13 +30,13 @@ def conditions(
     inits = {one["name"] for one in desired["spec"].get("initContainers", ()) if not is_sidecar(one)}
     unready = [one["name"] for one in statuses if not one["ready"] and one["name"] not in inits]
     ready = _ready(phase, unready, initialized)
+    known = {one["type"]: one for one in pod_status(desired).get("conditions", ())}
     written = [
         _condition("PodReadyToStartContainers", wired),
         _initialized(phase, [one for one in statuses if one["name"] in inits], initialized),
-        cast(Condition, {**ready, "type": "Ready"}),
+        cast(Condition, {**_gated(desired, ready, known), "type": "Ready"}),
         ready,
     ]
-    known = {one["type"]: one for one in pod_status(desired).get("conditions", ())}
     if "PodScheduled" not in known:
         written.append(_condition("PodScheduled", True))
     ours = {one["type"] for one in written}
@@ -51,6 +51,22 @@ def _ready(phase: PodPhase, unready: Sequence[str], initialized: bool) -> Condit
         return _condition("ContainersReady", True)
     message = f"containers with unready status: [{' '.join(unready)}]"
     return {**_condition("ContainersReady", False), "reason": "ContainersNotReady", "message": message}
+
+
+def _gated(desired: Pod, ready: Condition, known: Mapping[str, Condition]) -> Condition:
+    """Ready only when all its readiness gates are open too: conditions that others write."""
+    if ready["status"] != "True":
+        return ready
+    shut = []
+    for name in (gate["conditionType"] for gate in desired["spec"].get("readinessGates", ())):
+        gate = known.get(name)
+        if gate is None:
+            shut.append(f'corresponding condition of pod readiness gate "{name}" does not exist.')
+        elif gate["status"] != "True":
+            shut.append(f'the status of pod readiness gate "{name}" is not "True", but {gate["status"]}')
+    if not shut:
+        return ready
+    return {**_condition("Ready", False), "reason": "ReadinessGatesNotReady", "message": ", ".join(shut)}
 
 
 def _initialized(phase: PodPhase, inits: Iterable[ContainerStatus], initialized: bool) -> Condition:

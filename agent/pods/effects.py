@@ -12,13 +12,13 @@ from typing import Final
 from agent.pods.environment import World, environment
 from agent.pods.hooks import run_hook
 from agent.pods.means import Means
-from agent.pods.names import hostname, hosts_file, resolv_conf
+from agent.pods.names import hosts_file, kernel_hostname, resolv_conf
 from agent.pods.observed import Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
 from agent.pods.resources import limits_of, runs_as_root, security_of
+from agent.pods.restarting import every_container
 from agent.pods.simulation import labels_of_simulation
-from agent.pods.status import every_container
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, ContainerState, SandboxSpec
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
@@ -38,7 +38,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         pod_uid=uid(pod),
         pod_name=meta.get("name", ""),
         pod_namespace=meta.get("namespace", ""),
-        hostname=hostname(pod),
+        hostname=kernel_hostname(pod, means.node.names),
         host_network=on_host,
         host_ipc=spec.get("hostIPC", False),
         sysctls={one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", ())},

@@ -1,4 +1,4 @@
-"""Lifecycle hooks of a container: exec, httpGet, sleep. Source: kubernetes/pkg/kubelet/lifecycle."""
+"""Lifecycle hooks of a container: exec, httpGet, tcpSocket, sleep. Source: kubernetes/pkg/kubelet/lifecycle."""
 
 import asyncio
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from agent.probes.checks import port_number
+from agent.probes.checks import connect, port_number
 from agent.runtime.protocol import Runtime
-from gitops.kinds.core.pod import Container, HTTPGetAction, LifecycleHandler
+from gitops.kinds.core.pod import Container, HTTPGetAction, LifecycleHandler, TCPSocketAction
 from gitops.kinds.errors import GitwardError
 
 EXEC_SECONDS_MAX: Final = 3600.0  # The caller bounds a preStop hook by the grace.
@@ -30,6 +30,8 @@ async def run_hook(
         return "" if result.exit_code == 0 else f"exit code {result.exit_code}: {output}"
     if "httpGet" in hook:
         return await _get(hook["httpGet"], container, address)
+    if "tcpSocket" in hook:
+        return await _connect(hook["tcpSocket"], container, address)
     if "sleep" in hook:
         await asyncio.sleep(hook["sleep"]["seconds"])
     return ""
@@ -53,3 +55,13 @@ async def _get(action: HTTPGetAction, container: Container, address: str) -> str
             return "" if answer.status < 400 else f"HTTP status {answer.status}"
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return f'Get "{url}": {error or type(error).__name__}'
+
+
+async def _connect(action: TCPSocketAction, container: Container, address: str) -> str:
+    """That somebody listens is success. A kubelet knows the field and fails such a hook; here it does what it says."""
+    try:
+        async with asyncio.timeout(HTTP_SECONDS):
+            outcome = await connect(action, container, address)
+    except TimeoutError:
+        return f"timed out after {HTTP_SECONDS:.0f} s"
+    return "" if outcome.ok else outcome.message

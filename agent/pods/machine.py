@@ -7,7 +7,8 @@ killed agent goes on where it was. Source: kubernetes/pkg/kubelet (`computePodAc
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.pods.backoff import MAX_SECONDS, has_failed, may_start_at, next_back_off_seconds, restarts
+from agent.pods.backoff import MAX_SECONDS, has_failed, may_start_at, next_back_off_seconds
+from agent.pods.container_status import ERR_IMAGE_PULL_SECONDS, known_status
 from agent.pods.observed import (
     VOLUMES,
     Action,
@@ -22,7 +23,8 @@ from agent.pods.observed import (
     TearDown,
     Withdraw,
 )
-from agent.pods.status import ERR_IMAGE_PULL_SECONDS, is_init_done, is_initialized, policy_of, report
+from agent.pods.restarting import restarts
+from agent.pods.status import is_init_done, is_initialized, report
 from agent.runtime.protocol import LABEL_BACK_OFF, SANDBOX, ContainerState, Phase
 from gitops.kinds.core.pod import Container, Pod, PodStatus, is_ready, is_sidecar, pod_status
 from gitops.kinds.objects import is_going, moment_of
@@ -142,6 +144,8 @@ class _Plan:
     def _start_in(self, sandbox: ContainerState) -> None:
         spec = self._desired["spec"]
         initialized = is_initialized(self._desired, self._observed)
+        for visitor in spec.get("ephemeralContainers", ()):
+            self._visit(visitor)
         for container in spec.get("initContainers", ()):
             if is_sidecar(container):
                 self._keep_running(container, sandbox)
@@ -151,6 +155,16 @@ class _Plan:
                 return
         for container in spec["containers"]:
             self._keep_running(container, sandbox)
+
+    def _visit(self, container: Container) -> None:
+        """An ephemeral container: run once, whatever the others do."""
+        newest, known = (
+            self._observed.newest(container["name"]),
+            known_status(self._desired, container["name"]),
+        )
+        lost = newest is None and known is not None and not known.get("state", {}).keys() <= {"waiting"}
+        if not lost and (newest is None or newest.phase is Phase.CREATED):
+            self._run(container, newest)
 
     def _complete(self, container: Container, sandbox: ContainerState) -> None:
         """One init container: run until it has ended well in this sandbox. With Never its failure was the pod's."""
@@ -167,7 +181,7 @@ class _Plan:
             return
         changed = newest.image != container["image"]
         if newest.phase is Phase.EXITED:
-            again = restarts(policy_of(self._desired, container), newest)
+            again = restarts(self._desired, container, newest.exit_code)
             if changed or (again and self._is_due(may_start_at(newest))):
                 self._run(container, newest)
             return
@@ -230,9 +244,9 @@ class _Plan:
 
 def _first_attempt(desired: Pod, name: str) -> int:
     """0, or more than was reported where the engine has lost the container: a restart count never falls."""
-    known = pod_status(desired)
-    for status in (*known.get("initContainerStatuses", ()), *known.get("containerStatuses", ())):
+    status = known_status(desired, name)
+    if status is not None:
         state = status.get("state", {})
-        if status["name"] == name and ("running" in state or "terminated" in state or status["restartCount"]):
-            return int(status["restartCount"]) + 1
+        if "running" in state or "terminated" in state or status["restartCount"]:
+            return status["restartCount"] + 1
     return 0

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Final
 
 from agent.pods.means import Means
-from agent.pods.status import every_container
+from agent.pods.restarting import every_container
 from agent.runtime.protocol import SANDBOX, ContainerState, Phase
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import GitwardError

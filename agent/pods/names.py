@@ -5,10 +5,13 @@ Source: kubernetes/pkg/kubelet/kubelet_pods.go (`ensureHostsFile`, `GeneratePodH
 
 from typing import Final, NamedTuple
 
+from agent.pods.refused import Refused
 from gitops.kinds.core.pod import Pod
 
 HOSTNAME_MAX: Final = 63
+KERNEL_HOSTNAME_MAX: Final = 64
 HEADER: Final = "# Kubernetes-managed hosts file."
+HOST_HEADER: Final = "# Kubernetes-managed hosts file (host network)."
 LOCAL: Final = (
     "127.0.0.1\tlocalhost",
     "::1\tlocalhost ip6-localhost ip6-loopback",
@@ -20,27 +23,52 @@ LOCAL: Final = (
 
 
 class Names(NamedTuple):
-    """The node's side. `dns_address` '': there is no cluster DNS; `host_resolv_conf`: the node's own file."""
+    """The node's side. `dns_address` '': there is no cluster DNS; `host_…`: the node's own files."""
 
     cluster_domain: str
     dns_address: str
     host_resolv_conf: str
+    host_hosts: str = ""
 
 
 def hostname(pod: Pod) -> str:
     """`spec.hostname`, else the pod's name, cut to what a host may be called."""
-    return (pod["spec"].get("hostname") or pod["metadata"].get("name", ""))[:HOSTNAME_MAX].rstrip("-.")
+    spec = pod["spec"]
+    if override := spec.get("hostnameOverride"):
+        return override
+    return (spec.get("hostname") or pod["metadata"].get("name", ""))[:HOSTNAME_MAX].rstrip("-.")
+
+
+def qualified_name(pod: Pod, names: Names) -> str:
+    """Where DNS finds it; '' without a subdomain."""
+    subdomain = pod["spec"].get("subdomain")
+    if not subdomain or pod["spec"].get("hostnameOverride"):
+        return ""
+    return f"{hostname(pod)}.{subdomain}.{pod['metadata'].get('namespace', '')}.svc.{names.cluster_domain}"
+
+
+def kernel_hostname(pod: Pod, names: Names) -> str:
+    """What hostname(1) says in its containers. Raises Refused if that is longer than Linux allows."""
+    name = qualified_name(pod, names) if pod["spec"].get("setHostnameAsFQDN") else ""
+    if len(name) > KERNEL_HOSTNAME_MAX:
+        why = f"({KERNEL_HOSTNAME_MAX} characters is the max, {len(name)} characters requested)"
+        raise Refused(
+            "FailedCreatePodSandBox",
+            f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {name} is too long {why}",
+        )
+    return name or hostname(pod)
 
 
 def hosts_file(pod: Pod, address: str, names: Names) -> str:
-    """Empty for a pod on the host's network: it has the host's."""
+    """A pod on the host's network has the host's, with its own aliases."""
     spec = pod["spec"]
     if spec.get("hostNetwork"):
-        return ""
-    own, subdomain = hostname(pod), spec.get("subdomain")
-    if subdomain:
-        own = f"{own}.{subdomain}.{pod['metadata'].get('namespace', '')}.svc.{names.cluster_domain}\t{own}"
-    lines = [HEADER, *LOCAL, f"{address}\t{own}"]
+        lines = [HOST_HEADER, *names.host_hosts.splitlines()]
+    else:
+        own = hostname(pod)
+        if name := qualified_name(pod, names):
+            own = f"{name}\t{own}"
+        lines = [HEADER, *LOCAL, f"{address}\t{own}"]
     if aliases := spec.get("hostAliases"):
         lines += ["", "# Entries added by HostAliases."]
         lines += [f"{alias['ip']}\t" + "\t".join(alias.get("hostnames", ())) for alias in aliases]

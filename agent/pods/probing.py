@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+from agent.pods.container_status import known_status
 from agent.pods.means import Means
 from agent.pods.observed import Verdict
-from agent.pods.status import every_container
+from agent.pods.restarting import every_container
 from agent.probes.checks import Target
 from agent.probes.prober import FIELDS, Known, Prober, Result
 from agent.runtime.protocol import ContainerState, Phase
-from gitops.kinds.core.pod import ContainerStatus, Pod, pod_status
+from gitops.kinds.core.pod import Pod
 from gitops.kinds.objects import annotations_of
 
 log = logging.getLogger(__name__)
@@ -73,14 +74,9 @@ class Probing:
 
 def _known(pod: Pod, name: str, state: ContainerState, age_seconds: float) -> Known:
     """What the API says of this very start."""
-    status = pod_status(pod)
-    every: list[ContainerStatus] = [
-        *status.get("initContainerStatuses", ()),
-        *status.get("containerStatuses", ()),
-    ]
-    for one in every:
-        if one["name"] == name and one.get("containerID", "").endswith(state.id):
-            return Known(one.get("started", False), one["ready"], age_seconds)
+    told = known_status(pod, name)
+    if told is not None and told.get("containerID", "").endswith(state.id):
+        return Known(told.get("started", False), told["ready"], age_seconds)
     return Known()
 
 

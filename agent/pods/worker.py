@@ -205,7 +205,7 @@ class PodWorker:
         if self._pod is not None and actions.status is not None:
             self._reporter.want(self._pod, actions.status)
             for one in self._back_offs.begun(self._pod, actions.status):
-                self._means.api.event(self._pod, one.kind, "BackOff", one.message, one.container)
+                self._means.api.event(self._pod, one.kind, one.reason, one.message, one.container)
         self._probing.only(self._pod, actions.probe, self._states, self._address)
         for action in actions.do:
             self._launch(action)

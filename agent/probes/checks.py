@@ -1,4 +1,4 @@
-"""One probe made: http and tcp from the node to the pod's address, exec through the engine.
+"""One probe made: http, tcp and grpc from the node to the pod's address, exec through the engine.
 
 Source: kubernetes/pkg/probe. A probe that cannot be made (the engine does not answer) raises Unavailable and is not
 counted. `SimulatedChecks` is for nodes without containers.
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import aiohttp
 from yarl import URL
 
+from agent.probes.grpc import health
 from agent.probes.tally import Outcome
 from agent.runtime.protocol import Runtime
 from gitops.kinds.core.pod import Container, HTTPGetAction, Probe, TCPSocketAction
@@ -60,7 +61,9 @@ class NetworkChecks:
                 if "httpGet" in probe:
                     return await self._get(probe["httpGet"], container, target.address)
                 if "tcpSocket" in probe:
-                    return await _connect(probe["tcpSocket"], container, target.address)
+                    return await connect(probe["tcpSocket"], container, target.address)
+                if "grpc" in probe:
+                    return await health(target.address, probe["grpc"]["port"], probe["grpc"]["service"])
                 if "exec" in probe:
                     command = tuple(probe["exec"].get("command", ()))
                     return await self._exec(command, target.container_id, limit)
@@ -116,7 +119,8 @@ class NetworkChecks:
         return self._http
 
 
-async def _connect(action: TCPSocketAction, container: Container, address: str) -> Outcome:
+async def connect(action: TCPSocketAction, container: Container, address: str) -> Outcome:
+    """Whether somebody listens. The caller bounds the time."""
     port = port_number(action["port"], container)
     if port is None:
         return Outcome(False, f"no port named {action['port']!r}")

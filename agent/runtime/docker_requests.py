@@ -25,7 +25,7 @@ from agent.runtime.protocol import (
 # Set explicitly: the daemon's default may be one that we cannot read back, or one without a bound.
 LOG_CONFIG: Final = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 SANDBOX_OOM_SCORE_ADJ: Final = -998  # As the kubelet's: its death is the death of the whole pod.
-HOSTNAME_MAX: Final = 63
+HOSTNAME_MAX: Final = 64  # Of Linux.
 OOM_SCORE_MIN: Final = -1000
 CAP_SYS_RESOURCE: Final = 24
 

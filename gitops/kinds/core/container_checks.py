@@ -17,6 +17,10 @@ from gitops.kinds.kind import Problem
 
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+_RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
+_RESTART_ACTIONS: Final = ("Restart", "RestartAllContainers")
+RESTART_RULES_MAX: Final = 20
+EXIT_CODES_MAX: Final = 255
 _SCHEMES: Final = ("HTTP", "HTTPS")
 _MESSAGE_POLICIES: Final = ("File", "FallbackToLogsOnError")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -60,6 +64,7 @@ def check_container(
     yield from _check_mounts(container, volumes, f"{field}.volumeMounts")
     yield from check_resources(container["resources"], f"{field}.resources")
     yield from _check_security(container, f"{field}.securityContext")
+    yield from _check_restart(container, field, init=init)
     if init and not is_sidecar(container):
         for extra in ("lifecycle", *_PROBES):
             if container.get(extra) is not None:
@@ -70,6 +75,36 @@ def check_container(
     yield from _check_probes(container, field)
     if lifecycle := container.get("lifecycle"):
         yield from _check_lifecycle(lifecycle, f"{field}.lifecycle")
+
+
+def _check_restart(container: Container, field: str, *, init: bool) -> Iterator[Problem]:
+    """A container's own policy, and its rules by exit code."""
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
+    if policy is not None:
+        yield from wording.one_of(f"{field}.restartPolicy", policy, _RESTART_POLICIES)
+    if rules and policy is None:
+        why = "must specify restartPolicy when restart rules are used"
+        yield wording.required(f"{field}.restartPolicy", why)
+    if rules and init and is_sidecar(container):
+        yield wording.forbidden(
+            f"{field}.restartPolicyRules", "may not be set for sidecars: they always restart"
+        )
+    if len(rules) > RESTART_RULES_MAX:
+        yield wording.invalid(
+            f"{field}.restartPolicyRules", len(rules), f"must not have more than {RESTART_RULES_MAX} rules"
+        )
+    for index, rule in enumerate(rules):
+        at = f"{field}.restartPolicyRules[{index}]"
+        yield from wording.one_of(f"{at}.action", rule["action"], _RESTART_ACTIONS)
+        codes = rule.get("exitCodes")
+        if codes is None:
+            yield wording.required(f"{at}.exitCodes", "must be specified")
+            continue
+        yield from wording.one_of(f"{at}.exitCodes.operator", codes["operator"], ("In", "NotIn"))
+        if len(codes.get("values") or ()) > EXIT_CODES_MAX:
+            yield wording.invalid(
+                f"{at}.exitCodes.values", "", f"must not have more than {EXIT_CODES_MAX} values"
+            )
 
 
 def _check_ports(ports: list[ContainerPort], field: str) -> Iterator[Problem]:
@@ -282,6 +317,8 @@ def _check_handler(handler: object, kinds: tuple[str, ...], field: str) -> Itera
     for one in ("httpGet", "tcpSocket"):
         if (target := action.get(one)) is not None:
             yield from _check_target_port(target["port"], f"{field}.{one}.port")
+    if (grpc := action.get("grpc")) is not None:
+        yield from wording.port(f"{field}.grpc.port", grpc["port"])
     if (http := action.get("httpGet")) is not None:
         yield from wording.one_of(f"{field}.httpGet.scheme", http["scheme"], _SCHEMES)
 

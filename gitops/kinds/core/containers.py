@@ -94,6 +94,11 @@ class TCPSocketAction(TypedDict):
     host: NotRequired[str]
 
 
+class GRPCAction(TypedDict):
+    port: int
+    service: str  # As in grpc.health.v1's request; '': the server as a whole.
+
+
 class SleepAction(TypedDict):
     seconds: int
 
@@ -110,11 +115,13 @@ class Probe(TypedDict):
     exec: NotRequired[ExecAction]
     httpGet: NotRequired[HTTPGetAction]
     tcpSocket: NotRequired[TCPSocketAction]
+    grpc: NotRequired[GRPCAction]
 
 
 class LifecycleHandler(TypedDict):
     exec: NotRequired[ExecAction]
     httpGet: NotRequired[HTTPGetAction]
+    tcpSocket: NotRequired[TCPSocketAction]
     sleep: NotRequired[SleepAction]
 
 
@@ -149,6 +156,16 @@ class VolumeMount(TypedDict):
     mountPropagation: NotRequired[str]
 
 
+class ContainerRestartRuleOnExitCodes(TypedDict):
+    operator: Literal["In", "NotIn"]
+    values: NotRequired[list[int]]
+
+
+class ContainerRestartRule(TypedDict):
+    action: Literal["Restart"]
+    exitCodes: NotRequired[ContainerRestartRuleOnExitCodes]
+
+
 class Container(TypedDict):
     name: str
     image: str
@@ -168,6 +185,13 @@ class Container(TypedDict):
     startupProbe: NotRequired[Probe]
     lifecycle: NotRequired[Lifecycle]
     securityContext: NotRequired[SecurityContext]
-    restartPolicy: NotRequired[str]  # `Always` makes an init container a sidecar.
+    restartPolicy: NotRequired[str]  # Instead of its pod's. `Always` makes an init container a sidecar.
+    restartPolicyRules: NotRequired[list[ContainerRestartRule]]
     stdin: NotRequired[bool]
     tty: NotRequired[bool]
+
+
+class EphemeralContainer(Container):
+    """Added to a running pod to look into it."""
+
+    targetContainerName: NotRequired[str]  # Whose processes it sees.

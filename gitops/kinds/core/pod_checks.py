@@ -72,6 +72,10 @@ def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         if wrong := names.ip(alias["ip"]):
             yield wording.invalid(f"{field}.hostAliases[{index}].ip", alias["ip"], wrong)
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        if wrong := names.qualified_name(gate["conditionType"]):
+            at = f"{field}.readinessGates[{index}].conditionType"
+            yield wording.invalid(at, gate["conditionType"], wrong)
     yield from check_placement(_raw(spec), field)
     yield from _check_dns(spec, field)
     yield from _check_host(spec, field)

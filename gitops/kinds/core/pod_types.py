@@ -6,7 +6,7 @@ are in `pod.py`.
 
 from typing import Literal, NotRequired, TypedDict
 
-from gitops.kinds.core.containers import Container
+from gitops.kinds.core.containers import Container, EphemeralContainer
 from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
@@ -54,6 +54,10 @@ class PodDNSConfig(TypedDict):
     options: NotRequired[list[PodDNSConfigOption]]
 
 
+class PodReadinessGate(TypedDict):
+    conditionType: str
+
+
 class PodSpec(TypedDict):
     containers: list[Container]
     restartPolicy: Literal["Always", "OnFailure", "Never"]
@@ -73,6 +77,8 @@ class PodSpec(TypedDict):
     shareProcessNamespace: NotRequired[bool]
     hostname: NotRequired[str]
     subdomain: NotRequired[str]
+    setHostnameAsFQDN: NotRequired[bool]
+    hostnameOverride: NotRequired[str]
     hostAliases: NotRequired[list[HostAlias]]
     dnsConfig: NotRequired[PodDNSConfig]
     imagePullSecrets: NotRequired[list[LocalObjectReference]]
@@ -85,6 +91,10 @@ class PodSpec(TypedDict):
     priority: NotRequired[int]  # Admission takes it from the class.
     preemptionPolicy: NotRequired[Literal["Never", "PreemptLowerPriority"]]
     activeDeadlineSeconds: NotRequired[int]
+    readinessGates: NotRequired[list[PodReadinessGate]]
+    ephemeralContainers: NotRequired[
+        list[EphemeralContainer]
+    ]  # Written by the subresource of this name alone.
 
 
 class PodTemplateSpec(TypedDict):
@@ -156,6 +166,7 @@ class PodStatus(TypedDict):
     nominatedNodeName: NotRequired[str]
     initContainerStatuses: NotRequired[list[ContainerStatus]]
     containerStatuses: NotRequired[list[ContainerStatus]]
+    ephemeralContainerStatuses: NotRequired[list[ContainerStatus]]
     observedGeneration: NotRequired[int]
 
 

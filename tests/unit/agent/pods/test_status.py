@@ -159,3 +159,28 @@ def test_a_stopped_pod_has_succeeded_or_failed_by_its_exit_codes() -> None:
 
     assert report(going(ONE), good, NOW)["phase"] == "Succeeded"
     assert report(going(ONE), bad, NOW)["phase"] == "Failed"
+
+
+def gates(status: str | None) -> tuple[Condition, Condition]:
+    """Ready and ContainersReady of a pod that has one gate."""
+    pod = a_pod(containers=[APP], readinessGates=[{"conditionType": "example.org/lb"}])
+    gate: Condition = {"type": "example.org/lb", "status": "True"}
+    told: Pod = (
+        {**pod, "status": {"conditions": [{**gate, "status": "True" if status == "True" else "False"}]}}
+        if status
+        else pod
+    )
+    ready, containers = report(told, with_states(a_state()), NOW)["conditions"][2:4]
+    return ready, containers
+
+
+def test_a_readiness_gate_keeps_a_pod_unready_until_somebody_opens_it() -> None:
+    absent, containers = gates(None)
+    assert (absent["status"], absent["reason"]) == ("False", "ReadinessGatesNotReady")
+    assert absent["message"] == (
+        'corresponding condition of pod readiness gate "example.org/lb" does not exist.'
+    )
+    assert containers["status"] == "True"
+    shut, _ = gates("False")
+    assert shut["message"] == ('the status of pod readiness gate "example.org/lb" is not "True", but False')
+    assert gates("True")[0]["status"] == "True"
