@@ -1,8 +1,8 @@
 """Where a pod can run as far as the node alone decides it, and in Kubernetes' words why not elsewhere.
 
 Source: kubernetes/pkg/scheduler/framework/plugins, in the order of the default profile, 1.35. A node is counted at its
-first failing filter; resources name everything that is lacking. Volumes are not acted on yet. What other pods decide
-(spread, affinity to pods) is in `neighbours.py`.
+first failing filter; resources name everything that is lacking. What claims and other pods decide (volumes, spread,
+affinity to pods) is in `neighbours.py`.
 """
 
 from collections import Counter
@@ -27,6 +27,14 @@ def explain(refusals: Iterable[Refusal]) -> str:
     counted = Counter(reason for refusal in listed for reason in refusal.reasons)
     texts = sorted(f"{count} {reason}" for reason, count in counted.items())
     return f"0/{len(listed)} nodes are available: {', '.join(texts)}."
+
+
+def nowhere(reason: str, nodes: int) -> str:
+    """What is wrong with the pod itself, whatever the node."""
+    return (
+        f"0/{nodes} nodes are available: {reason}. preemption: 0/{nodes} nodes are available: "
+        f"{nodes} Preemption is not helpful for scheduling."
+    )
 
 
 def fixed_refusal(template: Template, row: Row) -> Refusal | None:

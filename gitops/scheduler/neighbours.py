@@ -1,21 +1,32 @@
-"""What other pods decide: hard topology spread, required affinity and anti-affinity.
+"""What other objects decide: claims and their volumes, hard topology spread, required affinity and anti-affinity.
 
-Source: plug-ins PodTopologySpread and InterPodAffinity, 1.35. Counts are by domain, which is the value of a node's
-label; pods that are being deleted count for affinity, but not for spread.
+Source: plug-ins VolumeRestrictions, VolumeBinding, VolumeZone, PodTopologySpread and InterPodAffinity, 1.35. Counts are
+by domain, which is the value of a node's label; pods that are being deleted count for affinity, but not for spread.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from gitops.scheduler.filters import hard_taint, is_chosen
+from gitops.scheduler.filters import hard_taint, is_chosen, term_matches
 from gitops.scheduler.state import Refusal, Row, State
-from gitops.scheduler.template import Spread, Template, Term
+from gitops.scheduler.template import Json, Spread, Template, Term
+from gitops.scheduler.volumes import Claimed
 
 SPREAD: Final = Refusal(("node(s) didn't match pod topology spread constraints",), curable=True)
 UNLABELLED: Final = Refusal(
     ("node(s) didn't match pod topology spread constraints (missing required label)",), curable=False
 )
+ONE_POD: Final = Refusal(
+    ("node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",),
+    curable=True,
+)
+ELSEWHERE: Final = Refusal(("node(s) had volume node affinity conflict",), curable=False)
+UNBOUND: Final = Refusal(("node(s) didn't find available persistent volumes to bind",), curable=False)
+LOST: Final = Refusal(
+    ("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",), curable=False
+)
+OTHER_ZONE: Final = Refusal(("node(s) had no available volume zone",), curable=False)
 NEAR: Final = Refusal(("node(s) didn't match pod affinity rules",), curable=False)
 FAR: Final = Refusal(("node(s) didn't match pod anti-affinity rules",), curable=True)
 REPELLED: Final = Refusal(("node(s) didn't satisfy existing pods anti-affinity rules",), curable=True)
@@ -27,6 +38,8 @@ Domains = Counter[str]
 def rules_for(state: State, template: Template) -> list[Rule]:
     """In the profile's order; what they count is counted now. Empty for most pods."""
     rules: list[Rule] = []
+    if template.claims:
+        rules.append(_volume_rule(state.volumes.asked(template.namespace, template.claims)))
     hard = [one for one in template.spread if one.hard]
     if hard:
         rules.append(_spread_rule(state, template, hard))
@@ -40,6 +53,30 @@ def rules_for(state: State, template: Template) -> list[Rule]:
     if repelled:
         rules.append(_repelled_rule(state, repelled))
     return rules
+
+
+def _volume_rule(asked: Claimed) -> Rule:
+    """A pod's claims. Where one has no volume at all the pod was told before any node was looked at."""
+
+    def rule(row: Row) -> Refusal | None:
+        if asked.alone:
+            return ONE_POD
+        if any(one.terms is not None and not _holds_one(one.terms, row) for one in asked.volumes):
+            return ELSEWHERE
+        if asked.lost:
+            return LOST
+        if asked.late:
+            return UNBOUND
+        for label, zones in (zone for one in asked.volumes for zone in one.zones):
+            if row.labels.get(label, next(iter(zones))) not in zones:
+                return OTHER_ZONE
+        return None
+
+    return rule
+
+
+def _holds_one(terms: Iterable[Json], row: Row) -> bool:
+    return any(term_matches(term, row) for term in terms)
 
 
 def _spread_rule(state: State, template: Template, constraints: list[Spread]) -> Rule:

@@ -13,10 +13,11 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import Condition, KubeObject, is_going, key_of, timestamp, uid
 from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
 from gitops.scheduler.choice import fits, pick, refusals
-from gitops.scheduler.filters import explain
+from gitops.scheduler.filters import explain, nowhere
 from gitops.scheduler.preemption import Candidate, preempt
 from gitops.scheduler.state import Placed, Row, State, constrained, state_of
-from gitops.scheduler.template import Template
+from gitops.scheduler.template import Template, claims_of
+from gitops.scheduler.volumes import CLAIM, STORAGE_CLASS, VOLUME
 
 SCHEDULER_NAME: Final = "default-scheduler"
 SCHEDULED: Final = "PodScheduled"
@@ -80,6 +81,10 @@ class _Round:
 
     def decide(self, key: Key, pod: Pod, template: Template, now: datetime) -> Writes:
         state = self._state
+        if template.claims and state.order:
+            asked = state.volumes.asked(template.namespace, template.claims)
+            if asked.missing:
+                return _told(pod, "Unschedulable", nowhere(asked.missing, len(state.order)), now)
         row = self._nominated(key, template) or pick(state, template, key)
         if row is not None:
             self._book(state.placed_as(self._view, key, pod, row.name))
@@ -211,10 +216,19 @@ def _of_node(view: Reader, _: KubeObject) -> Iterator[Key]:
     return _waiting(view)
 
 
+def _of_volume(view: Reader, _: KubeObject) -> Iterator[Key]:
+    """Pods that wait and have claims."""
+    return (key_of(pod) for pod in view.on_node(POD, "") if _is_waiting(pod) and claims_of(pod))
+
+
 SCHEDULER: Final = Controller(
     "scheduler",
     reconcile,
-    (Trigger("", "Pod", _of_pod), Trigger("", "Node", _of_node)),
+    (
+        Trigger("", "Pod", _of_pod),
+        Trigger("", "Node", _of_node),
+        *(Trigger(*kind, _of_volume) for kind in (CLAIM, VOLUME, STORAGE_CLASS)),
+    ),
     resync=_waiting,
     serial=True,
     together=together,

@@ -5,24 +5,20 @@ what they give away and take it back at its end; what became of them comes back 
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from gitops.kinds.apps import REPLICA_SET
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE, Node, Taint
 from gitops.kinds.core.pod import POD, Pod, is_terminal, pod_status
-from gitops.kinds.core.service import SERVICE
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import controller_of, is_going, labels_of, uid
-from gitops.kinds.selectors import LabelSelector, matches_map
+from gitops.kinds.objects import is_going, labels_of, uid
 from gitops.reconcile import Reader
 from gitops.scheduler.nodes import PODS, Amounts, amount_of, taints_of
 from gitops.scheduler.template import (
-    HOSTNAME,
     Labels,
     Port,
     Spread,
@@ -30,11 +26,10 @@ from gitops.scheduler.template import (
     Term,
     class_key,
     compile_template,
+    default_spread,
 )
+from gitops.scheduler.volumes import Volumes
 
-ZONE: Final = "topology.kubernetes.io/zone"
-# The cluster's spreading of pods that services or owners select: (label of nodes, skew), both only wished for.
-DEFAULT_SPREAD: Final = ((HOSTNAME, 3), (ZONE, 5))
 LOG_MAX: Final = 4_096  # Rows touched that verdicts may catch up on; those further back start anew.
 VERDICTS_MAX: Final = 256  # Templates whose verdicts are kept: 100 bytes for each node.
 MATCHING_MAX: Final = 1_024  # Selectors whose groups are remembered.
@@ -110,6 +105,7 @@ class State:
     """
 
     def __init__(self) -> None:
+        self.volumes = Volumes()
         self.rows: dict[str, Row] = {}
         self.order: list[Row] = []
         self.placed: dict[Key, Placed] = {}
@@ -141,6 +137,7 @@ class State:
         if keys is None:
             self.__init__()  # type: ignore[misc] # Everything anew.
             self._mark, _ = view.touched(-1)
+            self.volumes.take_all(view)
             for namespace in view.list(NAMESPACE):
                 self._take_namespace(view, NAMESPACE.key("", namespace["metadata"].get("name", "")))
             self._take_nodes(view)
@@ -151,6 +148,7 @@ class State:
             return
         nodes = False
         for key in dict.fromkeys(keys):
+            self.version += self.volumes.take(view, key)
             if key.group:
                 continue
             if key.kind == "Pod":
@@ -191,6 +189,7 @@ class State:
         self.values.clear()
         self.images = Counter(name for row in self.order for name in row.images)
         placed, self.placed = self.placed, {}
+        self.volumes.users.clear()
         self.groups, self.live, self.repelled, self.drawn = {}, {}, {}, {}
         self._group_changes += 1
         for one in placed.values():
@@ -268,6 +267,8 @@ class State:
             self.logged += 1
             if len(self.log) > LOG_MAX:
                 del self.log[: LOG_MAX // 2]
+        for claim in template.claims:
+            self.volumes.use(template.namespace, claim, sign)
         known = len(self.groups)
         _add(self.groups, one.group, one.node, sign)
         if len(self.groups) != known:
@@ -288,7 +289,7 @@ class State:
         found = self._templates.get(key)
         if found is None:
             own = pod["spec"].get("topologySpreadConstraints")
-            found = compile_template(pod, () if own else tuple(_default_spread(view, pod)))
+            found = compile_template(pod, () if own else tuple(default_spread(view, pod)))
             self._templates[key] = found
         return found
 
@@ -361,24 +362,6 @@ def _row(node: Node) -> Row:
         dict(labels_of(node)),
         images,
     )
-
-
-def _default_spread(view: Reader, pod: Pod) -> Iterator[Spread]:
-    """Nothing where neither a service nor an owner selects the pod."""
-    labels, selectors = labels_of(pod), list[LabelSelector]()
-    merged: dict[str, str] = {}
-    for service in view.list(SERVICE, pod["metadata"].get("namespace", "")):
-        if matches_map(selector := service["spec"].get("selector"), labels):
-            merged |= selector or {}
-    if merged:
-        selectors.append({"matchLabels": merged})
-    owner = controller_of(pod)
-    if owner is not None and owner["kind"] == REPLICA_SET.kind:
-        found = view.get(REPLICA_SET, REPLICA_SET.key(pod["metadata"].get("namespace", ""), owner["name"]))
-        if found is not None:
-            selectors.append(found["spec"]["selector"])
-    if selectors:
-        yield from (Spread(key, skew, False, tuple(selectors)) for key, skew in DEFAULT_SPREAD)
 
 
 def _add(counts: dict[C, Counter[str]], what: C, node: str, sign: int) -> None:

@@ -4,20 +4,26 @@ Source: kubernetes/pkg/scheduler/framework/types.go, 1.35. Pods of one owner sha
 out about it: where it fits, and how well.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import orjson
 
+from gitops.kinds.apps import REPLICA_SET
 from gitops.kinds.core.placement import PodAffinityTerm, TopologySpreadConstraint
 from gitops.kinds.core.pod import Container, Pod, Toleration, is_sidecar
 from gitops.kinds.core.pod_types import PodSpec
+from gitops.kinds.core.service import SERVICE
 from gitops.kinds.objects import controller_of, labels_of
-from gitops.kinds.selectors import LabelSelector, LabelSelectorRequirement, matches
+from gitops.kinds.selectors import LabelSelector, LabelSelectorRequirement, matches, matches_map
+from gitops.reconcile import Reader
 from gitops.scheduler.nodes import CPU, MEMORY, Amounts, requests_of, scored_requests_of
 
 HOSTNAME: Final = "kubernetes.io/hostname"
+ZONE: Final = "topology.kubernetes.io/zone"
+# The cluster's spreading of pods that services or owners select: (label of nodes, skew), both only wished for.
+DEFAULT_SPREAD: Final = ((HOSTNAME, 3), (ZONE, 5))
 ANY_ADDRESS: Final = ("", "0.0.0.0")  # noqa: S104 # As pods write it: no address in particular.
 
 Labels = Mapping[str, str]
@@ -74,6 +80,7 @@ class Template:
     required: node affinity terms of which one must hold; None: there is none.
     preferred: weight and node affinity term.
     near, far: required affinity and anti-affinity; `liked`: the preferred ones, anti-affinity with a negative weight.
+    claims: names of the PersistentVolumeClaims that it mounts.
     spread_by_default: `spread` is the cluster's, not the pod's own.
     """
 
@@ -82,6 +89,7 @@ class Template:
     requests: Amounts
     scored: tuple[int, int]
     ports: tuple[Port, ...]
+    claims: tuple[str, ...]
     images: tuple[str, ...]
     tolerations: tuple[Toleration, ...]
     node_selector: Labels
@@ -111,11 +119,19 @@ def class_key(pod: Pod) -> bytes:
             spec.get("topologySpreadConstraints"),
             spec.get("priority"),
             spec.get("preemptionPolicy"),
+            claims_of(pod),
             [_of_container(one) for one in spec["containers"]],
             [_of_container(one) for one in spec.get("initContainers") or ()],
         ],
         option=orjson.OPT_SORT_KEYS,
     )
+
+
+def claims_of(pod: Pod) -> tuple[str, ...]:
+    """The claims that a pod mounts, each once. An agent does not mount them yet, so no shape has the field."""
+    volumes = cast("list[Json]", pod["spec"].get("volumes") or [])
+    found = (volume.get("persistentVolumeClaim") for volume in volumes)
+    return tuple({claim["claimName"]: None for claim in found if claim})
 
 
 def _of_container(container: dict[str, Any]) -> tuple[object, ...]:
@@ -144,6 +160,7 @@ def compile_template(pod: Pod, default_spread: tuple[Spread, ...]) -> Template:
         requests=requests_of(pod),
         scored=(scored[CPU], scored[MEMORY]),
         ports=tuple(_ports(spec)),
+        claims=claims_of(pod),
         images=tuple(_normal(one["image"]) for one in containers),
         tolerations=tuple(spec.get("tolerations") or ()),
         node_selector=dict(spec.get("nodeSelector") or {}),
@@ -230,3 +247,21 @@ def _narrowed(selector: LabelSelector | None, added: list[LabelSelectorRequireme
     if selector is None or not added:
         return selector
     return {**selector, "matchExpressions": [*(selector.get("matchExpressions") or ()), *added]}
+
+
+def default_spread(view: Reader, pod: Pod) -> Iterator[Spread]:
+    """Nothing where neither a service nor an owner selects the pod."""
+    labels, selectors = labels_of(pod), list[LabelSelector]()
+    merged: dict[str, str] = {}
+    for service in view.list(SERVICE, pod["metadata"].get("namespace", "")):
+        if matches_map(selector := service["spec"].get("selector"), labels):
+            merged |= selector or {}
+    if merged:
+        selectors.append({"matchLabels": merged})
+    owner = controller_of(pod)
+    if owner is not None and owner["kind"] == REPLICA_SET.kind:
+        found = view.get(REPLICA_SET, REPLICA_SET.key(pod["metadata"].get("namespace", ""), owner["name"]))
+        if found is not None:
+            selectors.append(found["spec"]["selector"])
+    if selectors:
+        yield from (Spread(key, skew, False, tuple(selectors)) for key, skew in DEFAULT_SPREAD)
