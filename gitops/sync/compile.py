@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from gitops.kinds import registry, schema, unsupported
+from gitops.kinds import registry, schema, unsupported, versions
 from gitops.kinds.core.config import SEALED_FIELDS, SECRET, seal_values
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind, Problem
@@ -180,8 +180,12 @@ def _stated(place: _Place, *, problems: list[str], warnings: list[str]) -> State
         return None
     obj = _cleaned(place.value)
     key = key_of(obj)
+    if lost := [place.told(key, problem) for problem in versions.problems_of(obj)]:
+        problems.extend(lost)
+        return None
+    obj = versions.as_served(obj)
     kind = registry.find(key.group, key.kind)
-    if kind is None and (mistake := registry.mistake(obj["apiVersion"], obj["kind"])) is not None:
+    if (mistake := versions.mistake(obj["apiVersion"], obj["kind"])) is not None:
         problems.append(place.told(key, Problem("kind", mistake)))
         return None
     if kind is None:
@@ -247,9 +251,6 @@ def _cleaned(value: Json) -> KubeObject:
 
 
 def _broken(kind: Kind[Any], obj: KubeObject) -> Iterator[Problem]:
-    if obj["apiVersion"] != kind.api_version:
-        yield Problem("apiVersion", f"apiVersion: found {obj['apiVersion']}, wanted {kind.api_version}")
-        return
     violations = schema.violations(kind, obj)
     if violations:
         yield from violations

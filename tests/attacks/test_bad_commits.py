@@ -54,7 +54,8 @@ UNREADABLE = {
     ),
     "a version of long ago": (
         WEB.replace("apps/v1", "apps/v1beta1"),
-        "bad.yaml:1: Deployment.apps default/web: apiVersion: found apps/v1beta1, wanted apps/v1",
+        "bad.yaml:2: Deployment.apps default/web: no kind Deployment of apps/v1beta1 since Kubernetes 1.16: "
+        "it is apps/v1",
     ),
     "an object that is stated already": (
         config_map("good", "three"),

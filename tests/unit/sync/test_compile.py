@@ -90,7 +90,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "no metadata": ("apiVersion: v1\nkind: Pod", "f.yaml:1: metadata: Required value"),
     "another version": (
         "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}",
-        "f.yaml:1: Deployment.apps default/a: apiVersion: found apps/v1beta1, wanted apps/v1",
+        "f.yaml:2: Deployment.apps default/a: no kind Deployment of apps/v1beta1 since Kubernetes 1.16: it is apps/v1",
     ),
     "a namespace on a cluster kind": (
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  namespace: b",
@@ -144,12 +144,39 @@ def test_an_unknown_kind_waits_and_is_told() -> None:
         (
             "extensions/v1beta1",
             "Deployment",
-            "no kind Deployment of extensions/v1beta1 any more: it is apps/v1",
+            "no kind Deployment of extensions/v1beta1 since Kubernetes 1.16: it is apps/v1",
         ),
         (
             "gitward.io/v1alpha1",
             "GitSourc",
             'no kind GitSourc of gitward.io/v1alpha1, did you mean "GitSource"?',
+        ),
+        ("apps/v2", "Deployment", "no kind Deployment of apps/v2: it is apps/v1"),
+        (
+            "apps/v2",
+            "Deploymnt",
+            'no kind Deploymnt of apps/v2, did you mean "Deployment" of apps/v1?',
+        ),
+        (
+            "scheduling.k8s.io/v1alpha1",
+            "Workload",
+            "no kind Workload of scheduling.k8s.io/v1alpha1: what is served is scheduling.k8s.io/v1",
+        ),
+        (
+            "extensions/v1beta1",
+            "Ingress",
+            "no kind Ingress of extensions/v1beta1 since Kubernetes 1.22: it is networking.k8s.io/v1",
+        ),
+        (
+            "policy/v1beta1",
+            "PodDisruptionBudget",
+            "no kind PodDisruptionBudget of policy/v1beta1 since Kubernetes 1.25: it is policy/v1",
+        ),
+        (
+            "extensions/v1beta1",
+            "PodSecurityPolicy",
+            "no kind PodSecurityPolicy of extensions/v1beta1 since Kubernetes 1.25: it is Pod Security Admission: "
+            "the label pod-security.kubernetes.io/enforce of a namespace",
         ),
     ],
 )
@@ -165,8 +192,7 @@ def test_a_kind_that_can_be_nobodys_holds_back(api_version: str, kind: str, mess
 @pytest.mark.parametrize(
     ("api_version", "kind"),
     [
-        ("scheduling.k8s.io/v1alpha1", "Workload"),
-        ("extensions/v1beta1", "PodSecurityPolicy"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
         ("x.io/v1", "Pod"),
     ],
 )
