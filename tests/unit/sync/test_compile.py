@@ -90,7 +90,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "no metadata": ("apiVersion: v1\nkind: Pod", "f.yaml:1: metadata: Required value"),
     "another version": (
         "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}",
-        "f.yaml:2: Deployment.apps default/a: no kind Deployment of apps/v1beta1 since Kubernetes 1.16: it is apps/v1",
+        "f.yaml:2: Deployment.apps a: no kind Deployment of apps/v1beta1 since Kubernetes 1.16: it is apps/v1",
     ),
     "a namespace on a cluster kind": (
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  namespace: b",
