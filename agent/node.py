@@ -27,6 +27,7 @@ from agent.network import NetworkSettings
 from agent.pods.means import Addresses, Means, NodeFacts
 from agent.pods.names import Names
 from agent.pods.pods import Pods
+from agent.pods.security import confinement
 from agent.pods.sources import Sources
 from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
 from agent.proxies import NodeNetwork, NodeNetworkSettings
@@ -191,6 +192,7 @@ class _Node:
                 facts.allocatable,
                 facts.engine.memory_bytes,
                 Names(CLUSTER_DOMAIN, network.dns_address, _host_file(RESOLV_CONF), _host_file(HOSTS)),
+                confinement(facts.engine, settings.seccomp_dir),
             ),
             services=cluster.services,
             clock=_now,

@@ -42,6 +42,11 @@ class NodeSettings:
         return self.data_dir / "pods"
 
     @property
+    def seccomp_dir(self) -> Path:
+        """Where an operator puts the profiles that `seccompProfile.localhostProfile` names."""
+        return self.data_dir / "seccomp"
+
+    @property
     def network_dir(self) -> Path:
         return self.data_dir / "network"
 

@@ -217,6 +217,7 @@ async def running_node(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     simulated: bool = False,
+    facts: NodeFacts = FACTS,
 ) -> AsyncIterator[Node]:
     """An agent from its start to its kill: what runs is left running."""
     wired, services = network or NoNetwork(), list[Service]()
@@ -233,7 +234,7 @@ async def running_node(
                 addresses=Addresses(wired),
                 checks=checks,
                 api=api,
-                node=FACTS,
+                node=facts,
                 services=lambda: services,
                 clock=clock,
                 group=group,

@@ -16,10 +16,18 @@ from agent.pods.names import hosts_file, kernel_hostname, resolv_conf
 from agent.pods.observed import Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
-from agent.pods.resources import limits_of, runs_as_root, security_of
+from agent.pods.resources import limits_of
 from agent.pods.restarting import every_container
+from agent.pods.security import mounts_of, needs_image_user, runs_as_root, sandbox_refusal, security_of
 from agent.pods.simulation import labels_of_simulation
-from agent.runtime.protocol import LABEL_ADDRESS, LABEL_BACK_OFF, ContainerSpec, ContainerState, SandboxSpec
+from agent.runtime.protocol import (
+    LABEL_ADDRESS,
+    LABEL_BACK_OFF,
+    ContainerSpec,
+    ContainerState,
+    SandboxSpec,
+    Security,
+)
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
 from gitops.kinds.core.pod import Container, Pod
@@ -46,6 +54,8 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         resolv_conf=resolv_conf(pod, means.node.names),
         labels={LABEL_ADDRESS: address},
     )
+    if why := sandbox_refusal(spec, means.node.confinement):
+        raise Refused("FailedCreatePodSandBox", why)
     with refusing("FailedCreatePodSandBox"):
         sandbox = await means.runtime.ensure_sandbox(wanted)
         if not on_host:
@@ -67,11 +77,9 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         world = World(means.sources, means.services(), means.around(address))
         values = environment(pod, container, world)
         mounts = await means.volumes.mounts(pod, container, values, attempt=action.attempt)
+        mounts = mounts_of(container, mounts, means.node.confinement)
     pulled = await ensure_image(means, pod, container)
-    if "runAsNonRoot" in {**pod["spec"].get("securityContext", {}), **container.get("securityContext", {})}:
-        image = await means.runtime.image(container["image"])
-        if why := runs_as_root(pod["spec"], container, image.user if image else ""):
-            raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
+    security = await _security(means, pod, container)
     simulation = labels_of_simulation(pod, container) if means.simulated else {}
     wanted = ContainerSpec(
         pod_uid=uid(pod),
@@ -86,7 +94,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         working_dir=container.get("workingDir", ""),
         mounts=mounts,
         limits=limits_of(pod, container, means.node.memory_bytes),
-        security=security_of(pod["spec"], container),
+        security=security,
         tty=container.get("tty", False),
         stdin=container.get("stdin", False),
         host_pid=pod["spec"].get("hostPID", False),
@@ -99,6 +107,21 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         await means.runtime.start(container_id)
     means.api.event(pod, "Normal", "Started", f"Started container {action.container}", action.container)
     await _post_start(means, pod, container, container_id, address)
+
+
+async def _security(means: Means, pod: Pod, container: Container) -> Security:
+    """Raises Refused for what the engine cannot give, and for a user whom the pod does not allow."""
+    user = ""
+    if needs_image_user(pod["spec"], container):
+        image = await means.runtime.image(container["image"])
+        if image is None:
+            await ensure_image(means, pod, container, absent=True)
+            image = await means.runtime.image(container["image"])
+        user = image.user if image else ""
+    if why := runs_as_root(pod["spec"], container, user):
+        raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
+    with refusing("CreateContainerConfigError"):
+        return await asyncio.to_thread(security_of, pod["spec"], container, means.node.confinement, user)
 
 
 async def _create(

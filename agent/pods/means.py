@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from agent.pods.names import Names
+from agent.pods.security import Confinement
 from agent.pods.sources import Sources
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
@@ -74,6 +75,7 @@ class NodeFacts(NamedTuple):
     allocatable: Mapping[str, str]
     memory_bytes: int
     names: Names
+    confinement: Confinement = Confinement()
 
 
 class Addresses:

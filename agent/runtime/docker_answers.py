@@ -34,6 +34,7 @@ def engine_info(found: Mapping[str, Any], api_version: str) -> EngineInfo:
         architecture=architectures.get(found["Architecture"], found["Architecture"]),
         cpus=found["NCPU"],
         memory_bytes=found["MemTotal"],
+        security=tuple(found.get("SecurityOptions") or ()),
     )
 
 

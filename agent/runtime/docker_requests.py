@@ -77,6 +77,8 @@ def container_body(
     options = ["no-new-privileges"] if security.no_new_privileges else []
     if security.seccomp:
         options.append(f"seccomp={security.seccomp}")
+    if security.apparmor:
+        options.append(f"apparmor={security.apparmor}")
     host: dict[str, Any] = {
         "NetworkMode": f"container:{sandbox_id}",
         "IpcMode": f"container:{sandbox_id}",
@@ -97,6 +99,8 @@ def container_body(
         "GroupAdd": list(security.groups),
         "SecurityOpt": options,
     }
+    if security.unmasked_proc:
+        host |= {"MaskedPaths": [], "ReadonlyPaths": []}
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env],
@@ -120,7 +124,10 @@ def container_body(
 
 def _mount(mount: Mount) -> dict[str, Any]:
     body = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
-    return {**body, "BindOptions": {"Propagation": mount.propagation}} if mount.propagation else body
+    options: dict[str, Any] = {"Propagation": mount.propagation} if mount.propagation else {}
+    if mount.recursive:
+        options["ReadOnlyForceRecursive"] = True
+    return {**body, "BindOptions": options} if options else body
 
 
 def _labels(

@@ -39,6 +39,7 @@ class Mount(NamedTuple):
     target: str
     read_only: bool = False
     propagation: str = ""  # rslave or rshared; '': private.
+    recursive: bool = False  # Read-only with every mount beneath it, or not at all.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Security:
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
     seccomp: str = ""  # '': the engine's default; `unconfined`; or a profile's JSON text.
+    apparmor: str = ""  # '': the engine's default; `unconfined`; or a loaded profile's name.
+    unmasked_proc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class EngineInfo(NamedTuple):
     architecture: str
     cpus: int
     memory_bytes: int
+    security: tuple[str, ...] = ()  # As Docker tells: `name=seccomp,profile=default`, `name=apparmor`, …
 
 
 class ExecResult(NamedTuple):

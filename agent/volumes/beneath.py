@@ -1,48 +1,93 @@
-"""A path inside a volume, reached without ever leaving it, whatever links a container has put there.
+"""A path inside a volume, reached without ever leaving it, whatever links a container puts there meanwhile.
 
-The answer is a descriptor, not a name: what it names cannot be changed under us. Blocks; runs in a thread.
-Source: kubernetes/pkg/volume/util/subpath (CVE-2017-1002101, CVE-2021-25741).
+The kernel resolves it (`openat2`, RESOLVE_BENEATH) and answers a descriptor, not a name: what it names cannot be
+changed under us. Blocks; runs in a thread.
+Source: openat2(2); kubernetes/pkg/volume/util/subpath (CVE-2017-1002101, CVE-2021-25741).
 """
 
+import ctypes
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from gitops.kinds.errors import Invalid
+from gitops.kinds.errors import Invalid, Unavailable
 
-DIRECTORY_MODE: Final = 0o755
-_STEP: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+SYS_OPENAT2: Final = 437  # On every architecture.
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_BENEATH: Final = 0x08
+RACES_MAX: Final = 100  # The kernel asks to try again when a rename elsewhere made it unsure.
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def open_beneath(root: Path, sub_path: str) -> int:
     """A descriptor (O_PATH) of `sub_path` in `root`; a directory is made where nothing is. The caller closes it.
 
-    Links may lead to other places in the volume, as those of a configMap do. Raises Invalid for all that leads out.
+    Links may lead to other places in the volume, as those of a configMap do. A directory made here has the volume's
+    own mode, so that whoever may write the volume may write it. Raises Invalid for all that leads out, Unavailable
+    on a kernel older than 5.6.
     """
-    if sub_path.startswith("/") or ".." in sub_path.split("/"):
+    parts = [part for part in sub_path.split("/") if part not in ("", ".")]
+    if sub_path.startswith("/") or ".." in parts or "\0" in sub_path:
         raise Invalid(f"subPath: found {sub_path!r}, wanted a relative path without '..'")
-    top = Path(os.path.realpath(root))
-    real = Path(os.path.realpath(top / sub_path))
-    if real != top and top not in real.parents:
-        raise Invalid(f"subPath: {sub_path!r} leads out of its volume")
-    current = os.open(top, _STEP | os.O_DIRECTORY)
+    top = os.open(os.path.realpath(root), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    current = os.dup(top)
     try:
-        for part in real.relative_to(top).parts:
-            following = _enter(current, part)
+        for depth in range(1, len(parts) + 1):
+            path = "/".join(parts[:depth])
+            following = _open(top, path, sub_path)
+            if following is None:
+                _make(current, parts[depth - 1], stat.S_IMODE(os.fstat(top).st_mode))
+                following = _open(top, path, sub_path)
+            if following is None:
+                raise Invalid(f"subPath: {sub_path!r} was changed while it was looked up")
             os.close(current)
             current = following
-            if stat.S_ISLNK(os.fstat(current).st_mode):
-                raise Invalid(f"subPath: {sub_path!r} was changed while it was looked up")
+    except OSError as error:
+        os.close(current)
+        raise Invalid(f"subPath: {sub_path!r}: {error.strerror}") from error
     except BaseException:
         os.close(current)
         raise
+    finally:
+        os.close(top)
     return current
 
 
-def _enter(directory: int, name: str) -> int:
+def _open(top: int, path: str, asked: str) -> int | None:
+    """A descriptor, None if there is nothing. Raises Invalid if a link leads out of the volume."""
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    for _ in range(RACES_MAX):
+        found = _libc.syscall(SYS_OPENAT2, top, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+        if found >= 0:
+            return int(found)
+        code = ctypes.get_errno()
+        if code == errno.ENOENT:
+            return None
+        if code in (errno.EXDEV, errno.ELOOP):
+            raise Invalid(f"subPath: {asked!r} leads out of its volume")
+        if code == errno.ENOSYS:
+            raise Unavailable(
+                "subPath: this kernel has no openat2, which is safe against links: 5.6 or later has"
+            )
+        if code not in (errno.EAGAIN, errno.EINTR):
+            raise OSError(code, os.strerror(code))
+    raise Invalid(f"subPath: {asked!r} was changed while it was looked up")
+
+
+def _make(directory: int, name: str, mode: int) -> None:
     try:
-        return os.open(name, _STEP, dir_fd=directory)
-    except FileNotFoundError:
-        os.mkdir(name, DIRECTORY_MODE, dir_fd=directory)
-        return os.open(name, _STEP, dir_fd=directory)
+        os.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        return  # Somebody else's, or a link that leads nowhere: opening it says which.
+    made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fchmod(made, mode)
+    finally:
+        os.close(made)

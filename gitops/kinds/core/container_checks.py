@@ -11,6 +11,7 @@ from gitops.kinds.core.containers import (
     Lifecycle,
     Probe,
     ResourceRequirements,
+    VolumeMount,
 )
 from gitops.kinds.core.pod_types import is_sidecar
 from gitops.kinds.kind import Problem
@@ -23,6 +24,7 @@ RESTART_RULES_MAX: Final = 20
 EXIT_CODES_MAX: Final = 255
 _SCHEMES: Final = ("HTTP", "HTTPS")
 _MESSAGE_POLICIES: Final = ("File", "FallbackToLogsOnError")
+_RECURSIVE: Final = ("Disabled", "IfPossible", "Enabled")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOK_HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "sleep")
@@ -63,7 +65,6 @@ def check_container(
     yield from _check_env_from(container, f"{field}.envFrom")
     yield from _check_mounts(container, volumes, f"{field}.volumeMounts")
     yield from check_resources(container["resources"], f"{field}.resources")
-    yield from _check_security(container, f"{field}.securityContext")
     yield from _check_restart(container, field, init=init)
     if init and not is_sidecar(container):
         for extra in ("lifecycle", *_PROBES):
@@ -192,6 +193,7 @@ def _check_mounts(container: Container, volumes: frozenset[str], field: str) -> 
         elif path in seen:
             yield wording.invalid(f"{at}.mountPath", path, "must be unique")
         seen.add(path)
+        yield from _check_recursive(mount, f"{at}.recursiveReadOnly")
         if mount.get("subPath") and mount.get("subPathExpr"):
             yield wording.invalid(
                 f"{at}.subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive"
@@ -199,6 +201,17 @@ def _check_mounts(container: Container, volumes: frozenset[str], field: str) -> 
         for one in ("subPath", "subPathExpr"):
             if sub_path := _raw(mount).get(one):
                 yield from check_inner_path(sub_path, f"{at}.{one}")
+
+
+def _check_recursive(mount: VolumeMount, field: str) -> Iterator[Problem]:
+    recursive = mount.get("recursiveReadOnly") or "Disabled"
+    yield from wording.one_of(field, recursive, _RECURSIVE)
+    if recursive == "Disabled":
+        return
+    if not mount.get("readOnly"):
+        yield wording.forbidden(field, "may only be specified when readOnly is true")
+    if mount.get("mountPropagation", "None") != "None":
+        yield wording.forbidden(field, "may only be specified when mountPropagation is None or not specified")
 
 
 def check_inner_path(path: str, field: str) -> Iterator[Problem]:
@@ -257,17 +270,6 @@ def _is_quantity(amount: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_security(container: Container, field: str) -> Iterator[Problem]:
-    context = container.get("securityContext")
-    if not context:
-        return
-    yield from wording.not_negative(f"{field}.runAsUser", context.get("runAsUser"))
-    yield from wording.not_negative(f"{field}.runAsGroup", context.get("runAsGroup"))
-    if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
-        why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield wording.invalid(field, "", why)
 
 
 def _check_probes(container: Container, field: str) -> Iterator[Problem]:

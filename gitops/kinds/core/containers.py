@@ -6,6 +6,8 @@ reported because it is not; where a `Literal` names values, others than these ar
 
 from typing import Literal, NotRequired, TypedDict
 
+from gitops.kinds.core.security import SecurityContext
+
 
 class ConfigMapKeySelector(TypedDict):
     key: str
@@ -130,30 +132,14 @@ class Lifecycle(TypedDict):
     preStop: NotRequired[LifecycleHandler]
 
 
-class Capabilities(TypedDict):
-    add: NotRequired[list[str]]
-    drop: NotRequired[list[str]]
-
-
-class SecurityContext(TypedDict):
-    """A container's; what it leaves out comes from the pod's."""
-
-    privileged: NotRequired[bool]
-    runAsUser: NotRequired[int]
-    runAsGroup: NotRequired[int]
-    runAsNonRoot: NotRequired[bool]
-    readOnlyRootFilesystem: NotRequired[bool]
-    allowPrivilegeEscalation: NotRequired[bool]
-    capabilities: NotRequired[Capabilities]
-
-
 class VolumeMount(TypedDict):
     name: str
     mountPath: str
     readOnly: NotRequired[bool]
     subPath: NotRequired[str]
     subPathExpr: NotRequired[str]
-    mountPropagation: NotRequired[str]
+    mountPropagation: NotRequired[Literal["None", "HostToContainer", "Bidirectional"]]
+    recursiveReadOnly: NotRequired[Literal["Disabled", "IfPossible", "Enabled"]]
 
 
 class ContainerRestartRuleOnExitCodes(TypedDict):

@@ -3,7 +3,6 @@
 from typing import Final
 
 from gitops.kinds.core.containers import (
-    Capabilities,
     ConfigMapEnvSource,
     ConfigMapKeySelector,
     Container,
@@ -25,7 +24,6 @@ from gitops.kinds.core.containers import (
     ResourceRequirements,
     SecretEnvSource,
     SecretKeySelector,
-    SecurityContext,
     SleepAction,
     TCPSocketAction,
     VolumeMount,
@@ -47,11 +45,9 @@ from gitops.kinds.core.pod_types import (
     PodDNSConfigOption,
     PodIP,
     PodPhase,
-    PodSecurityContext,
     PodSpec,
     PodStatus,
     PodTemplateSpec,
-    Sysctl,
     Toleration,
     is_ready,
     is_sidecar,
@@ -59,6 +55,14 @@ from gitops.kinds.core.pod_types import (
     pod_condition,
     pod_phase,
     pod_status,
+)
+from gitops.kinds.core.security import (
+    AppArmorProfile,
+    Capabilities,
+    PodSecurityContext,
+    SeccompProfile,
+    SecurityContext,
+    Sysctl,
 )
 from gitops.kinds.core.volumes import (
     ConfigMapProjection,
@@ -104,6 +108,7 @@ POD: Final[Kind[Pod]] = Kind(
 
 __all__ = [
     "POD",
+    "AppArmorProfile",
     "Capabilities",
     "ConfigMapEnvSource",
     "ConfigMapKeySelector",
@@ -150,6 +155,7 @@ __all__ = [
     "ProjectedVolumeSource",
     "ResourceFieldSelector",
     "ResourceRequirements",
+    "SeccompProfile",
     "SecretEnvSource",
     "SecretKeySelector",
     "SecretProjection",

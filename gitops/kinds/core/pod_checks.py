@@ -11,6 +11,7 @@ from gitops.kinds.core.container_checks import check_container
 from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
 from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleration
+from gitops.kinds.core.security import check_securities
 from gitops.kinds.core.volume_checks import check_volumes
 from gitops.kinds.kind import Problem
 
@@ -49,6 +50,7 @@ def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
     volumes = spec.get("volumes") or []
     yield from check_volumes(volumes, f"{field}.volumes")
     yield from _check_containers(spec, frozenset(volume.get("name", "") for volume in volumes), field)
+    yield from check_securities(_raw(spec), field)
     yield from wording.one_of(f"{field}.restartPolicy", spec["restartPolicy"], _RESTART)
     yield from wording.one_of(f"{field}.dnsPolicy", spec["dnsPolicy"], _DNS)
     yield from wording.not_negative(

@@ -8,6 +8,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from gitops.kinds.core.containers import Container, EphemeralContainer
 from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
+from gitops.kinds.core.security import PodSecurityContext
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
 
@@ -22,20 +23,6 @@ class Toleration(TypedDict):
     value: NotRequired[str]
     effect: NotRequired[str]  # Absent: all effects.
     tolerationSeconds: NotRequired[int]
-
-
-class Sysctl(TypedDict):
-    name: str
-    value: str
-
-
-class PodSecurityContext(TypedDict):
-    runAsUser: NotRequired[int]
-    runAsGroup: NotRequired[int]
-    runAsNonRoot: NotRequired[bool]
-    fsGroup: NotRequired[int]
-    supplementalGroups: NotRequired[list[int]]
-    sysctls: NotRequired[list[Sysctl]]
 
 
 class HostAlias(TypedDict):
@@ -74,6 +61,7 @@ class PodSpec(TypedDict):
     hostNetwork: NotRequired[bool]
     hostPID: NotRequired[bool]
     hostIPC: NotRequired[bool]
+    hostUsers: NotRequired[bool]
     shareProcessNamespace: NotRequired[bool]
     hostname: NotRequired[str]
     subdomain: NotRequired[str]

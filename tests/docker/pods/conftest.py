@@ -10,10 +10,11 @@ import pytest
 
 from agent import teardown
 from agent.network import Network, NetworkSettings
+from agent.pods.security import confinement
 from agent.probes.checks import NetworkChecks
 from agent.runtime.docker import DockerRuntime
 from agent.volumes.volumes import PodVolumes
-from tests.agent_world import NODE, Api, Node, running_node
+from tests.agent_world import FACTS, NODE, Api, Node, running_node
 
 
 class Links:
@@ -57,8 +58,14 @@ class Host:
         await network.setup()
         checks = NetworkChecks(runtime)
         try:
+            facts = FACTS._replace(confinement=confinement(await runtime.info(), self.home / "seccomp"))
             async with running_node(
-                runtime, checks, self.api, network=Links(network), volumes=PodVolumes(self.home / "pods")
+                runtime,
+                checks,
+                self.api,
+                network=Links(network),
+                volumes=PodVolumes(self.home / "pods"),
+                facts=facts,
             ) as node:
                 yield node
         finally:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent.pods.pulling import registry_of
-from agent.pods.resources import limits_of, qos_class, runs_as_root, security_of
+from agent.pods.resources import limits_of, qos_class
 from agent.runtime.docker_requests import container_body, oom_score_min, sandbox_body
 from agent.runtime.protocol import ContainerSpec, Limits, Mount, SandboxSpec, Security
 from tests.agent_world import a_pod
@@ -37,35 +37,6 @@ def test_resources(resources: dict[str, Any], qos: str, limits: Limits) -> None:
 
     assert qos_class(pod) == qos
     assert limits_of(pod, pod["spec"]["containers"][0], 4 << 30) == limits
-
-
-def test_a_containers_security_context_wins_over_its_pods() -> None:
-    own = {"runAsUser": 7, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    pod = a_pod(
-        containers=[{"name": "app", "image": "shop:1", "securityContext": own}],
-        securityContext={"runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4]},
-    )
-
-    assert security_of(pod["spec"], pod["spec"]["containers"][0]) == Security(
-        user="7:2", groups=("4", "3"), no_new_privileges=True, capabilities_drop=("ALL",)
-    )
-
-
-@pytest.mark.parametrize(
-    ("image_user", "why"),
-    [
-        ("", "container has runAsNonRoot and image will run as root"),
-        ("1000", ""),
-        (
-            "shop",
-            "container has runAsNonRoot and image has non-numeric user (shop), cannot verify user is non-root",
-        ),
-    ],
-)
-def test_run_as_non_root(image_user: str, why: str) -> None:
-    pod = a_pod(containers=[{"name": "app", "image": "shop:1"}], securityContext={"runAsNonRoot": True})
-
-    assert runs_as_root(pod["spec"], pod["spec"]["containers"][0], image_user) == why
 
 
 def test_what_docker_is_asked_for() -> None:
@@ -104,6 +75,18 @@ def test_what_docker_is_asked_for() -> None:
         "io.gitward.image": "shop:1",
         "io.gitward.sandbox": "sandbox",
     }
+
+
+def test_confinement_in_dockers_words() -> None:
+    security = Security(seccomp='{"defaultAction":"SCMP_ACT_ERRNO"}', apparmor="shop", unmasked_proc=True)
+    mounts = (Mount("/host", "/data", read_only=True, recursive=True),)
+    spec = ContainerSpec("u1", "web", "shop", "app", 0, "shop:1", mounts=mounts, security=security)
+
+    host = container_body("c1", spec, "sandbox")["HostConfig"]
+
+    assert host["SecurityOpt"] == ['seccomp={"defaultAction":"SCMP_ACT_ERRNO"}', "apparmor=shop"]
+    assert host["MaskedPaths"] == host["ReadonlyPaths"] == []
+    assert host["Mounts"][0]["BindOptions"] == {"ReadOnlyForceRecursive": True}
 
 
 def test_a_sandbox_has_no_network_of_dockers() -> None:
