@@ -1,8 +1,7 @@
 """The real clock and the real source of ids: made by composition roots, handed to everything else."""
 
-import random
+import os
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,11 +18,15 @@ class SystemClock:
 
 
 class RandomMint:
-    def __init__(self) -> None:
-        self._random = random.SystemRandom()
-
     def uid(self) -> str:
-        return str(uuid.uuid4())
+        """Of version 4; as `uuid.uuid4`, in half the time."""
+        text = os.urandom(16).hex()
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     def suffix(self) -> str:
-        return "".join(self._random.choices(SUFFIX_LETTERS, k=SUFFIX_LENGTH))
+        number, letters = int.from_bytes(os.urandom(8)), ""
+        for _ in range(SUFFIX_LENGTH):
+            number, place = divmod(number, len(SUFFIX_LETTERS))
+            letters += SUFFIX_LETTERS[place]
+        return letters

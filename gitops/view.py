@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from sys import intern
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from gitops.entry import Entry, HotEntries, Labels, Packed, Term
 from gitops.entry import Position as Position
@@ -22,6 +22,11 @@ from gitops.kinds.objects import KubeObject, T, controller_of, labels_of, uid
 from gitops.kinds.selectors import LabelSelector
 
 TOUCHED_MAX: Final = 8_192  # Keys of the last changes, for those who keep sums. Further back they count anew.
+_FILING: Final = (
+    "uid",
+    "labels",
+    "ownerReferences",
+)  # Metadata that `terms_of` and the groups of labels go by.
 POD_KIND: Final = ("", "Pod")  # Those without a node are filed too: the scheduler asks for them.
 
 
@@ -156,7 +161,9 @@ class View:
             entry = Entry(
                 Key(intern(group), intern(kind), intern(namespace), name), change.position, change.time
             )
-        if change.after is not None:
+        if held and change.after is not None and _is_filed_alike(held, change):
+            entry.uid, entry.terms, entry.labels = held.uid, held.terms, held.labels
+        elif change.after is not None:
             entry.uid = uid(change.after)
             entry.terms = tuple(
                 [self._terms.setdefault(term, term) for term in terms_of(entry.key, change.after)]
@@ -169,7 +176,8 @@ class View:
         if change.after is None:
             self._tombstones[entry.key] = entry.position
             return True
-        self._tombstones.pop(entry.key, None)
+        if self._tombstones:
+            self._tombstones.pop(entry.key, None)
         if packed:
             entry.body, entry.opener = packed
         if not (packed and cold):
@@ -180,6 +188,8 @@ class View:
     def advance(self, revision: int) -> None:
         """Every change up to `revision` has come: none of them is news any more, and their tombstones go."""
         self._revision = Revision(max(self._revision, revision))
+        if not self._tombstones:
+            return
         passed = [key for key, at in self._tombstones.items() if at >> 16 <= self._revision]
         for key in passed:
             del self._tombstones[key]
@@ -235,7 +245,7 @@ class View:
         if held.gone:
             return
         text = held.text
-        for term in held.terms:
+        for term in held.terms if held.terms is not new.terms else ():
             if term not in new.terms:
                 del self._index[term][text]
                 if not self._index[term]:
@@ -250,6 +260,17 @@ class View:
         if held.uid != new.uid:
             self._uids.pop(held.uid, None)
         self._hot.drop(held)
+
+
+def _is_filed_alike(held: Entry, change: Change) -> bool:
+    """Most changes are of a status: nothing by which an object is filed differs from what we hold."""
+    if change.before is None or held.hot is not change.before:
+        return False
+    before, after = cast("dict[str, Any]", change.before), cast("dict[str, Any]", change.after)
+    if before.get("spec") is not after.get("spec"):
+        return False
+    old, new = before["metadata"], after["metadata"]
+    return all(old.get(name) is new.get(name) for name in _FILING)
 
 
 def kind_term(group: str, kind: str, namespace: str | None) -> Term:

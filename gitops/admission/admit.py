@@ -84,7 +84,7 @@ def admit_update(
     """
     if kind.group == DECLARED_GROUP:
         return new
-    new = metadata.carried(kind, old, _decoded(kind, new))
+    new = metadata.carried(kind, old, _decoded(kind, new, old))
     new = _of_subresource(kind, old, new, subresource)
     new = built_in.sealed(kind, new, old)
     _refuse(kind, new, schema.violations(kind, new))
@@ -106,9 +106,9 @@ def admit_update(
     return old if new == old else new
 
 
-def _decoded(kind: Kind[T], obj: T) -> T:
+def _decoded(kind: Kind[T], obj: T, old: T | None = None) -> T:
     """As Kubernetes' decoder leaves it: of this kind, with names that are texts, and without nulls. Shares what has
-    none."""
+    none. `old` went through here before: what is shared with it is not looked at again."""
     if obj.get("kind") != kind.kind or obj.get("apiVersion") != kind.api_version:
         found = f"{obj.get('apiVersion')}, Kind={obj.get('kind')}"
         raise BadRequest(f"{found} does not match the expected {kind.api_version}, Kind={kind.kind}")
@@ -116,12 +116,13 @@ def _decoded(kind: Kind[T], obj: T) -> T:
     for field in ("name", "namespace", "generateName"):
         if not isinstance(meta.get(field) or "", str):
             raise BadRequest(f"metadata.{field}: wanted a text")
-    return cast(T, schema.without_nulls(obj)) if _has_null(obj) else obj
+    return cast(T, schema.without_nulls(obj)) if _has_null(obj, old or {}) else obj
 
 
-def _has_null(obj: KubeObject) -> bool:
+def _has_null(obj: KubeObject, old: Mapping[str, object]) -> bool:
     """Most objects have none, and their text says so sooner than a walk through them."""
-    return b"null" in orjson.dumps(obj, default=repr, option=orjson.OPT_NON_STR_KEYS) and _holds_null(obj)
+    new = [value for name, value in obj.items() if value is None or value is not old.get(name)]
+    return b"null" in orjson.dumps(new, default=repr, option=orjson.OPT_NON_STR_KEYS) and _holds_null(obj)
 
 
 def _holds_null(value: object) -> bool:

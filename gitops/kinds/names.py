@@ -5,6 +5,7 @@ Each function gives the message of what is wrong, or None.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ LABEL_CHARACTERS_MAX: Final = 63
 SUBDOMAIN_CHARACTERS_MAX: Final = 253
 GENERATED_BASE_CHARACTERS_MAX: Final = 58  # Five random characters follow.
 ANNOTATIONS_BYTES_MAX: Final = 256 * 1024
+TEXTS_MAX: Final = (
+    2_048  # Labels and namespaces that were looked at lately: all pods of an owner have the same.
+)
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL_1035: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
@@ -58,6 +62,7 @@ _CONFIG_KEY_MESSAGE: Final = (
 _PATH_SEGMENT_KINDS: Final = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
 
 
+@lru_cache(TEXTS_MAX)
 def dns_label(text: str) -> str | None:
     return _matches(text, _LABEL, LABEL_CHARACTERS_MAX, _LABEL_MESSAGE)
 
@@ -74,6 +79,7 @@ def wildcard_subdomain(text: str) -> str | None:
     return _matches(text, _WILDCARD, SUBDOMAIN_CHARACTERS_MAX, _WILDCARD_MESSAGE)
 
 
+@lru_cache(TEXTS_MAX)
 def qualified_name(text: str) -> str | None:
     """A label's key: `[prefix/]name`."""
     prefix, slash, name = text.rpartition("/")
@@ -88,6 +94,7 @@ def qualified_name(text: str) -> str | None:
     return None if re.fullmatch(_QUALIFIED, name) else _NAME_PART_MESSAGE
 
 
+@lru_cache(TEXTS_MAX)
 def label_value(text: str) -> str | None:
     return _matches(text, f"({_QUALIFIED})?", LABEL_CHARACTERS_MAX, _VALUE_MESSAGE)
 
@@ -138,10 +145,13 @@ def ip(text: str) -> str | None:
     return None
 
 
+_compiled: Final = lru_cache(re.compile)  # The module's own cache is three times as slow.
+
+
 def _matches(text: str, pattern: str, characters_max: int, message: str) -> str | None:
     if len(text) > characters_max:
         return f"must be no more than {characters_max} bytes"
-    return None if re.fullmatch(pattern, text) else message
+    return None if _compiled(pattern).fullmatch(text) else message
 
 
 def check_labels(labels: Mapping[str, str] | None, field: str) -> Iterator[Problem]:

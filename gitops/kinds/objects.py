@@ -6,9 +6,14 @@ An object is a JSON dict and is never changed in place: a view hands the same on
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NotRequired, TypedDict, TypeVar, cast
+from functools import lru_cache
+from typing import Final, NotRequired, TypedDict, TypeVar, cast
 
 from gitops.kinds.keys import Key
+
+API_VERSIONS_MAX: Final = 1_024  # Whose groups are remembered: each object of the store is asked for its own.
+SECONDS_CHARACTERS: Final = len("2026-01-01T00:00:00")  # Then comes the zone's offset.
+MICROSECONDS_CHARACTERS: Final = len("2026-01-01T00:00:00.000000")
 
 
 class OwnerReference(TypedDict):
@@ -69,6 +74,7 @@ class Condition(TypedDict):
     observedGeneration: NotRequired[int]
 
 
+@lru_cache(API_VERSIONS_MAX)
 def group_of(api_version: str) -> str:
     """`apps/v1` -> `apps`, `v1` -> ''."""
     return api_version.rpartition("/")[0]
@@ -98,7 +104,10 @@ def is_going(obj: KubeObject) -> bool:
 
 def controller_of(obj: KubeObject) -> OwnerReference | None:
     """The one owner reference with `controller: true`."""
-    return next((ref for ref in obj["metadata"].get("ownerReferences") or () if ref.get("controller")), None)
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return reference
+    return None
 
 
 def owner_reference(owner: KubeObject) -> OwnerReference:
@@ -122,12 +131,12 @@ def with_meta(obj: T, **changes: object) -> T:
 
 def timestamp(moment: datetime) -> str:
     """Kubernetes' `Time`: RFC 3339 in UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:SECONDS_CHARACTERS] + "Z"
 
 
 def micro_timestamp(moment: datetime) -> str:
     """Kubernetes' `MicroTime`, as leases and events carry it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:MICROSECONDS_CHARACTERS] + "Z"
 
 
 def moment_of(text: str) -> datetime:

@@ -93,9 +93,13 @@ def _scored(state: State, template: Template, verdict: Verdict, keys: Sequence[i
         extras += [one for one in wished if one is not None]
     if not extras:
         return keys
+    if len(extras) == 1 and len(places) == len(
+        keys
+    ):  # The usual case: all nodes, and the pod's spread over them.
+        return [key + (added << SCORE_SHIFT) for key, added in zip(keys, extras[0], strict=True)]
     scored = [UNFIT] * len(keys)
-    for place, *added in zip(places, *extras, strict=True):
-        scored[place] = keys[place] + (sum(added) << SCORE_SHIFT)
+    for place, *more in zip(places, *extras, strict=True):
+        scored[place] = keys[place] + (sum(more) << SCORE_SHIFT)
     return scored
 
 

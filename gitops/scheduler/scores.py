@@ -58,22 +58,25 @@ def by_spread(state: State, template: Template, rows: Sequence[Row]) -> list[int
     if not soft:
         return None
     strict = not template.spread_by_default  # A pod's own constraints ask for every label.
-    known = [row for row in rows if not strict or all(one.topology in row.labels for one in soft)]
+    known = [row for row in rows if all(one.topology in row.labels for one in soft)] if strict else rows
     raw = _spread_raw(state, template, soft, known)
     if not raw:
         return None if strict and not known else [0] * len(rows)
-    most, least = max(raw.values()), min(raw.values())
-    if not most:
-        return [SPREAD * SCORE_MAX if row.name in raw else 0 for row in rows]
-    return [
-        SPREAD * (SCORE_MAX * (most + least - raw[row.name]) // most) if row.name in raw else 0
-        for row in rows
-    ]
+    most, least = max(raw), min(raw)
+    if most:
+        # Few values differ: each is worked out once.
+        worth = {one: SPREAD * (SCORE_MAX * (most + least - one) // most) for one in set(raw)}
+        scores = [worth[one] for one in raw]
+    else:
+        scores = [SPREAD * SCORE_MAX] * len(raw)
+    if len(known) == len(rows):
+        return scores
+    found = {row.name: score for row, score in zip(known, scores, strict=True)}
+    return [found.get(row.name, 0) for row in rows]
 
 
-def _spread_raw(
-    state: State, template: Template, soft: Sequence[Spread], rows: Sequence[Row]
-) -> dict[str, int]:
+def _spread_raw(state: State, template: Template, soft: Sequence[Spread], rows: Sequence[Row]) -> list[int]:
+    """By row of `rows`."""
     sums = [0.0] * len(rows)
     for one in soft:
         groups = state.spread_over(template, one)
@@ -94,7 +97,7 @@ def _spread_raw(
             total if value is None else total + (count * weight + offset)
             for total, value, count in zip(sums, values, counts, strict=True)
         ]
-    return {row.name: int(value + 0.5) for row, value in zip(rows, sums, strict=True)}
+    return [int(value + 0.5) for value in sums]
 
 
 def _on_nodes(groups: Sequence[Counter[str]], rows: Sequence[Row]) -> list[int]:

@@ -194,7 +194,8 @@ class Feed:
         """By topic, so that an event costs only those whom it concerns; then what the topic left open is asked."""
         near: dict[Watcher, None] = {}
         for topic in _topics(change):
-            near.update(self._watchers.get(topic, {}))
+            if (found := self._watchers.get(topic)) is not None:
+                near.update(found)
         return {watcher: None for watcher in near if concerns(watcher.scopes, change)}
 
 

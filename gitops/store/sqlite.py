@@ -268,8 +268,8 @@ class SqliteStore:
 
     def _post(self) -> None:
         outbox, self._outbox = self._outbox, []
-        for record in outbox:
-            self._writer.put(record)
+        if outbox:
+            self._writer.put(outbox)
 
     # Publishing.
 

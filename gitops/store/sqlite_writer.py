@@ -9,7 +9,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -87,23 +88,26 @@ class Writer:
         self._durable = revision
         self._refused_generation = -1
         self._told = told
-        self._queue: SimpleQueue[Record | Errand | None] = SimpleQueue()
-        self._left: Record | Errand | None = None  # Taken from the queue, but not of the last group.
+        # What was decided in one round of the loop comes as a whole: each hand-over is a wait for the interpreter.
+        self._queue: SimpleQueue[Sequence[Record | Errand | None]] = SimpleQueue()
+        self._left: deque[Record | Errand | None] = (
+            deque()
+        )  # Taken from the queue, but not of the last group.
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def put(self, record: Record) -> None:
-        self._queue.put(record)
+    def put(self, records: Sequence[Record]) -> None:
+        self._queue.put(records)
 
     def ask(self, run: Callable[[sqlite3.Connection], Any]) -> "Future[Any]":
         """Have an errand run between two groups."""
         errand = Errand(run, Future())
-        self._queue.put(errand)
+        self._queue.put((errand,))
         return errand.future
 
     def stop(self, *, timeout_seconds: float) -> bool:
         """Write what waits and close the file. Returns whether that was done in time."""
-        self._queue.put(None)
+        self._queue.put((None,))
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
@@ -119,28 +123,33 @@ class Writer:
             self._connection.close()
 
     def _next(self) -> Record | Errand | None:
-        item, self._left = self._left, None
-        return item or self._queue.get()
+        while not self._left:
+            self._left.extend(self._queue.get())
+        return self._left.popleft()
 
     def _group(self, first: Record) -> list[Record]:
         """What waits behind `first`, up to the bound; while all in it are patient, a little longer."""
         group, rows = [first], len(first.versions)
-        until = time.monotonic() + first.patience_seconds
-        while rows < GROUP_ROWS_MAX:
-            try:
-                item = self._queue.get(timeout=max(until - time.monotonic(), 0))
-            except Empty:
-                break
+        until = time.monotonic() + first.patience_seconds if first.patience_seconds else 0.0
+        while rows < GROUP_ROWS_MAX and (self._left or self._waited(until)):
+            item = self._left[0]
             if not isinstance(item, Record):
-                if item is None:
-                    self._queue.put(None)
-                else:
-                    self._left = item
                 break
+            self._left.popleft()
             group.append(item)
             rows += len(item.versions)
-            until = min(until, time.monotonic() + item.patience_seconds)
+            patient = until and item.patience_seconds
+            until = min(until, time.monotonic() + item.patience_seconds) if patient else 0.0
         return group
+
+    def _waited(self, until: float) -> bool:
+        """Take in what waits, or comes until then. Whether something did."""
+        wait = until - time.monotonic() if until else 0.0
+        try:
+            self._left.extend(self._queue.get(timeout=wait) if wait > 0 else self._queue.get_nowait())
+        except Empty:
+            return False
+        return bool(self._left)
 
     def _write(self, group: list[Record]) -> None:
         generation = group[-1].generation

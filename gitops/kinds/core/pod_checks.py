@@ -4,7 +4,7 @@ Runs after the schema (types are right) and after defaulting (what has a default
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gitops.kinds import names, wording
 from gitops.kinds.core.container_checks import check_container
@@ -14,6 +14,7 @@ from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleratio
 from gitops.kinds.core.security import check_securities
 from gitops.kinds.core.volume_checks import check_volumes
 from gitops.kinds.kind import Problem
+from gitops.kinds.lately import Lately
 
 NAMESERVERS_MAX: Final = 3
 SEARCH_DOMAINS_MAX: Final = 32
@@ -29,7 +30,8 @@ _MUTABLE: Final = (
 
 
 def check_pod(pod: Pod) -> Iterator[Problem]:
-    yield from check_spec(pod["spec"], "spec")
+    yield from _problems(pod["spec"])
+    yield from _check_name(pod["spec"], "nodeName", "spec")
 
 
 def check_template(template: PodTemplateSpec, field: str) -> Iterator[Problem]:
@@ -47,6 +49,18 @@ def check_template(template: PodTemplateSpec, field: str) -> Iterator[Problem]:
 
 
 def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
+    yield from _check_spec(spec, field)
+    yield from _check_name(spec, "nodeName", field)
+
+
+def _check_name(spec: PodSpec, name: str, field: str) -> Iterator[Problem]:
+    value = _raw(spec).get(name)
+    if value and (wrong := names.dns_subdomain(value)):
+        yield wording.invalid(f"{field}.{name}", value, wrong)
+
+
+def _check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
+    """All but the node's name."""
     volumes = spec.get("volumes") or []
     yield from check_volumes(volumes, f"{field}.volumes")
     yield from _check_containers(spec, frozenset(volume.get("name", "") for volume in volumes), field)
@@ -64,10 +78,7 @@ def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
         value: str | None = _raw(spec).get(name)
         if value and (wrong := names.dns_label(value)):
             yield wording.invalid(f"{field}.{name}", value, wrong)
-    for name in ("serviceAccountName", "nodeName"):
-        value = _raw(spec).get(name)
-        if value and (wrong := names.dns_subdomain(value)):
-            yield wording.invalid(f"{field}.{name}", value, wrong)
+    yield from _check_name(spec, "serviceAccountName", field)
     yield from names.check_labels(spec.get("nodeSelector"), f"{field}.nodeSelector")
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         yield from _check_toleration(toleration, f"{field}.tolerations[{index}]")
@@ -81,6 +92,9 @@ def check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
     yield from check_placement(_raw(spec), field)
     yield from _check_dns(spec, field)
     yield from _check_host(spec, field)
+
+
+_problems: Final = Lately(lambda spec: tuple(_check_spec(cast(PodSpec, spec), "spec")), but="nodeName")
 
 
 def _check_containers(spec: PodSpec, volumes: frozenset[str], field: str) -> Iterator[Problem]:
@@ -154,7 +168,7 @@ def _check_host(spec: PodSpec, field: str) -> Iterator[Problem]:
 def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
     """A pod's specification stays as it was, but for images, a nearer deadline, more tolerations and its node."""
     before, after = old["spec"], new["spec"]
-    if before == after:
+    if before == after or (not before.get("nodeName") and _is_bound(before, after)):
         return
     yield from _check_deadline(before.get("activeDeadlineSeconds"), after.get("activeDeadlineSeconds"))
     kept = [_without_seconds(one) for one in after.get("tolerations") or ()]
@@ -169,6 +183,14 @@ def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
     bound = not before.get("nodeName")  # Its node is set once: binding does it.
     if _fixed(before, bound) != _fixed(after, bound):
         yield wording.forbidden("spec", _MUTABLE)
+
+
+def _is_bound(before: PodSpec, after: PodSpec) -> bool:
+    """Whether nothing but the node differs: the one change that every pod meets."""
+    old, new = _raw(before), _raw(after)
+    return old.keys() | {"nodeName"} == new.keys() | {"nodeName"} and all(
+        value is new[name] for name, value in old.items() if name != "nodeName"
+    )
 
 
 def _check_deadline(before: int | None, after: int | None) -> Iterator[Problem]:

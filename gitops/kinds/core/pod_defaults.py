@@ -4,8 +4,9 @@
 (enableServiceLinks, requests from limits, host ports) is left out there, as in Kubernetes.
 """
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gitops.kinds import quantity
 from gitops.kinds.core.containers import (
@@ -26,13 +27,14 @@ from gitops.kinds.filling import (
     fill,
     fill_zero,
 )
+from gitops.kinds.lately import Lately
 
 FILE_MODE: Final = 0o644
 _CONTAINER_LISTS: Final = ("initContainers", "containers", "ephemeralContainers")
 
 
 def default_pod(pod: Pod) -> Pod:
-    pod = change(fill(pod, spec={"containers": []}, status={}), "spec", _default_pod_spec)
+    pod = change(fill(pod, spec={"containers": []}, status={}), "spec", _completed)
     return change(pod, "status", lambda status: fill(status, phase="Pending", qosClass=qos_class(pod)))
 
 
@@ -56,6 +58,22 @@ def default_spec(spec: PodSpec) -> PodSpec:
     for field in _CONTAINER_LISTS:
         spec = change_each(spec, field, _default_container)
     return spec
+
+
+def _completed(spec: PodSpec) -> PodSpec:
+    missing = _missing(cast(Mapping[str, Any], spec))
+    return cast(PodSpec, {**spec, **missing}) if missing else spec
+
+
+def _added(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields that defaulting sets or changes."""
+    full = cast(Mapping[str, Any], _default_pod_spec(cast(PodSpec, spec)))
+    return {name: value for name, value in full.items() if value is not spec.get(name)}
+
+
+_missing: Final = Lately(
+    _added, but="nodeName"
+)  # Which binding sets: nothing else of a pod's specification differs.
 
 
 def _default_pod_spec(spec: PodSpec) -> PodSpec:
