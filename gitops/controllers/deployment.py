@@ -21,10 +21,20 @@ from gitops.controllers.deployment_revisions import (
     revision_of,
 )
 from gitops.controllers.deployment_sizes import Sizes, limits_of, new_size, rescale, roll_down, size
-from gitops.controllers.deployment_status import Step, is_complete, next_status, seconds_to_deadline
+from gitops.controllers.deployment_status import (
+    CREATE_FAILED,
+    Step,
+    is_complete,
+    next_status,
+    refused_status,
+    refused_text,
+    seconds_to_deadline,
+)
 from gitops.controllers.ownership import Claimed, claim
+from gitops.controllers.replicaset import FAILED_AGAIN_SECONDS, is_closing
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment, DeploymentStatus, ReplicaSet
 from gitops.kinds.core.pod import POD, is_terminal
+from gitops.kinds.errors import GitwardError
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import (
     KubeObject,
@@ -71,6 +81,20 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     old = [one for one in claimed.owned if one is not new]
     plan = _plan(view, deployment, new, old)
     return _carry_out(view, deployment, claimed, new, plan, now)
+
+
+def failed(view: Reader, key: Key, error: GitwardError, now: datetime) -> Writes:
+    """A ReplicaSet that admission refuses is told in the condition Progressing; a later success says otherwise."""
+    deployment = view.get(DEPLOYMENT, key)
+    if deployment is None or is_going(deployment) or is_closing(view, key.namespace):
+        return NOTHING
+    status = refused_status(deployment, name_of_new(deployment), str(error), now)
+    if status == deployment.get("status"):
+        return Writes(after_seconds=FAILED_AGAIN_SECONDS)
+    note = EventNote(deployment, "Warning", CREATE_FAILED, refused_text(name_of_new(deployment), str(error)))
+    return Writes(
+        status=_with_status(deployment, status, None), events=(note,), after_seconds=FAILED_AGAIN_SECONDS
+    )
 
 
 def _plan(view: Reader, deployment: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> _Plan:
@@ -222,4 +246,5 @@ DEPLOYMENT_CONTROLLER: Final = Controller(
         Trigger("", "Pod", _of_pod),
     ),
     resync=lambda view: (key_of(one) for one in view.list(DEPLOYMENT)),
+    failed=failed,
 )

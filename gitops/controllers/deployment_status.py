@@ -15,6 +15,7 @@ from gitops.kinds.objects import Condition, KubeObject, moment_of, timestamp
 NO_DEADLINE: Final = 2**31 - 1  # Kubernetes' way to say that a roll may take for ever.
 COMPLETE: Final = "NewReplicaSetAvailable"
 TIMED_OUT: Final = "ProgressDeadlineExceeded"
+CREATE_FAILED: Final = "ReplicaSetCreateError"
 PAUSED: Final = "DeploymentPaused"
 
 
@@ -41,6 +42,20 @@ def next_status(
     failure = find(status_of(new).get("conditions") or () if new else (), "ReplicaFailure")
     status["conditions"] = [*without(conditions, "ReplicaFailure"), *((failure,) if failure else ())]
     return status
+
+
+def refused_text(name: str, error: str) -> str:
+    return f'Failed to create new replica set "{name}": {error}'
+
+
+def refused_status(deployment: Deployment, name: str, error: str, now: datetime) -> DeploymentStatus:
+    """The status with the news that the new ReplicaSet was refused; all else as it was."""
+    status = deployment.get("status") or DeploymentStatus()
+    if not _has_deadline(deployment):
+        return status
+    before = status.get("conditions") or []
+    told = _told(before, "Progressing", "False", CREATE_FAILED, refused_text(name, error), now)
+    return {**status, "conditions": told}
 
 
 def is_complete(deployment: Deployment, status: DeploymentStatus) -> bool:

@@ -1,8 +1,11 @@
 """ReplicaSet: as many pods as `spec.replicas` says.
 
-Source: kubernetes/pkg/controller/replicaset; `ActivePodsWithRanks` says who goes first.
+Source: kubernetes/pkg/controller/replicaset; `ActivePodsWithRanks` says who goes first. Kubernetes starts slowly, with
+1, 2, 4 pods, so that a template that is refused costs few requests. Here a round's pods are one transaction, admitted
+before anything is written: a refusal costs one attempt, writes one condition, and is tried again half a minute later.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +29,7 @@ from gitops.kinds.objects import (
     is_going,
     key_of,
     labels_of,
+    moment_of,
     owner_reference,
     uid,
 )
@@ -76,8 +80,8 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     missing = owner["spec"]["replicas"] - len(pods)
     surplus: list[Pod] = []
     if missing < 0:
-        surplus = _first_to_go(view, owner, pods)[: min(-missing, BURST_PODS_MAX)]
-    elif missing and _is_closing(view, key.namespace):
+        surplus = _first_to_go(view, owner, pods, now)[: min(-missing, BURST_PODS_MAX)]
+    elif missing and is_closing(view, key.namespace):
         missing = 0
     leaving = {key_of(pod) for pod in surplus}
     wait = _seconds_to_availability(view, owner, pods, now)
@@ -101,6 +105,12 @@ def is_available(view: Reader, pod: Pod, min_ready_seconds: int, now: datetime) 
     if not is_ready(pod):
         return False
     return min_ready_seconds == 0 or _seconds_unchanged(view, pod, now) >= min_ready_seconds
+
+
+def is_closing(view: Reader, namespace: str) -> bool:
+    """A namespace on its way out takes nothing new, and needs no complaint about it."""
+    place = view.get(NAMESPACE, NAMESPACE.key("", namespace))
+    return place is not None and is_going(place)
 
 
 def _new_pods(owner: ReplicaSet, missing: int) -> tuple[Pod, ...]:
@@ -160,13 +170,13 @@ def failed(view: Reader, key: Key, error: GitwardError, now: datetime) -> Writes
     return Writes(status=_with_status(owner, status), events=(note,), after_seconds=FAILED_AGAIN_SECONDS)
 
 
-def _first_to_go(view: Reader, owner: ReplicaSet, pods: Iterable[Pod]) -> list[Pod]:
+def _first_to_go(view: Reader, owner: ReplicaSet, pods: Iterable[Pod], now: datetime) -> list[Pod]:
     """The pods in the order in which surplus ones are deleted."""
     crowd = _pods_by_node(view, owner)
-    return sorted(pods, key=lambda pod: _rank(pod, crowd[pod["spec"].get("nodeName", "")]))
+    return sorted(pods, key=lambda pod: _rank(pod, crowd[pod["spec"].get("nodeName", "")], now))
 
 
-def _rank(pod: Pod, neighbours: int) -> tuple[object, ...]:
+def _rank(pod: Pod, neighbours: int, now: datetime) -> tuple[object, ...]:
     """Kubernetes' order: unassigned, pending, not ready, cheap, on a crowded node, newly ready, restarted, new."""
     ready = pod_condition(pod, "Ready")
     since = ready.get("lastTransitionTime", "") if ready and is_ready(pod) else ""
@@ -177,20 +187,18 @@ def _rank(pod: Pod, neighbours: int) -> tuple[object, ...]:
         is_ready(pod),
         _deletion_cost(pod),
         -neighbours,
-        _Newest(since),
+        _age_rank(since, now),
         -restarts,
-        _Newest(pod["metadata"].get("creationTimestamp", "")),
-        pod["metadata"].get("name", ""),
+        _age_rank(pod["metadata"].get("creationTimestamp", ""), now),
+        uid(pod),
     )
 
 
-class _Newest(str):
-    """Text that sorts backwards: of RFC 3339 times the latest comes first, an unknown one before all."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: str) -> bool:
-        return bool(other) if not self else bool(other) and str.__gt__(self, other)
+def _age_rank(since: str, now: datetime) -> int:
+    """Ages by their order of magnitude (Kubernetes: LogarithmicScaleDown): who is much younger goes first. Among those
+    of about one age it is not always the youngest. An unknown time counts as the youngest."""
+    nanoseconds = (now - moment_of(since)) / timedelta(microseconds=1) * 1000 if since else 0.0
+    return int(math.log2(nanoseconds)) if nanoseconds >= 1 else -1
 
 
 def _deletion_cost(pod: Pod) -> int:
@@ -212,12 +220,6 @@ def _pods_by_node(view: Reader, owner: ReplicaSet) -> Counter[str]:
     )
 
 
-def _is_closing(view: Reader, namespace: str) -> bool:
-    """A namespace on its way out takes nothing new, and needs no complaint about it."""
-    place = view.get(NAMESPACE, NAMESPACE.key("", namespace))
-    return place is not None and is_going(place)
-
-
 def _by_counts(view: Reader, owner: ReplicaSet) -> Writes | None:
     """As the whole of `reconcile`, where numbers are enough: nothing to delete, adopt, release or wait for."""
     spec = owner["spec"]
@@ -231,7 +233,7 @@ def _by_counts(view: Reader, owner: ReplicaSet) -> Writes | None:
         return None
     if any(active and matches(selector, dict(labels)) for labels, active in families.of("").labels):
         return None  # It may be one to adopt.
-    if missing and _is_closing(view, owner["metadata"].get("namespace", "")):
+    if missing and is_closing(view, owner["metadata"].get("namespace", "")):
         missing = 0
     template = (spec["template"]["metadata"].get("labels") or {}).items()
     full = sum(number for (labels, active), number in family.labels.items() if active and template <= labels)

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER, reconcile
 from gitops.kinds.apps import REPLICA_SET, ReplicaSet
 from gitops.kinds.core.pod import POD, Pod, PodPhase
-from gitops.kinds.objects import controller_of, key_of, with_meta
-from tests.unit.controllers.world import NOW, World, a_node, a_pod, a_replica_set, with_spec
+from gitops.kinds.objects import controller_of, key_of, timestamp, with_meta
+from tests.unit.controllers.world import (
+    NOW,
+    World,
+    a_deployment,
+    a_node,
+    a_pod,
+    a_replica_set,
+    reference,
+    with_spec,
+)
 
 OWNER = a_replica_set()
 
@@ -54,24 +63,65 @@ def test_replicaset(case: Case) -> None:
     assert tuple(key.name for key in writes.delete) == case.deleted
 
 
-def test_the_cheapest_pod_goes_before_a_crowded_node_counts() -> None:
-    cheap = with_meta(pod("b", node="n1"), annotations={"controller.kubernetes.io/pod-deletion-cost": "-1"})
-    owner = a_replica_set(2)
-    world = World(owner, pod("a", node="n2"), cheap, pod("c", node="n2"))
+def minutes_ago(minutes: float) -> str:
+    return timestamp(NOW - timedelta(minutes=minutes))
+
+
+def aged(name: str, *, created: float = 60, ready: float = 60, restarts: int = 0, cost: str = "") -> Pod:
+    """A pod that runs and is Ready; ages in minutes."""
+    made = with_meta(pod(name), creationTimestamp=minutes_ago(created))
+    if cost:
+        made = with_meta(made, annotations={"controller.kubernetes.io/pod-deletion-cost": cost})
+    told = [{"type": "Ready", "status": "True", "lastTransitionTime": minutes_ago(ready)}]
+    counts = [{"name": "web", "restartCount": restarts}]
+    status = {**made.get("status", {}), "conditions": told, "containerStatuses": counts}
+    return cast(Pod, {**made, "status": status})
+
+
+FIRST_TO_GO: dict[str, tuple[Pod, Pod, list[Pod]]] = {
+    # Who goes, who stays, and who else is there.
+    "without a node before pending": (
+        pod("b", node=""), with_meta(pod("a", phase="Pending", ready=False), uid="0"), []),
+    "pending before not ready": (pod("b", phase="Pending", ready=False), pod("a", ready=False), []),
+    "not ready before ready, however dear": (
+        with_meta(pod("b", ready=False), annotations={"controller.kubernetes.io/pod-deletion-cost": "100"}),
+        pod("a"), []),
+    "cheap before a crowded node": (
+        with_meta(pod("b", node="n1"), annotations={"controller.kubernetes.io/pod-deletion-cost": "-1"}),
+        pod("a", node="n2"), [pod("c", node="n2")]),
+    "a cost that is no number counts as none": (aged("b", cost="0"), aged("a", cost="5"), [aged("c", cost="x")]),
+    "newly ready before one that has been for long": (aged("b", ready=1), aged("a", created=1), []),
+    "restarted before never": (aged("b", restarts=3), aged("a", restarts=1), []),
+    "new before old": (aged("b", created=1), aged("a", created=60), []),
+    "of about one age it is the uid, not who is younger": (
+        with_meta(aged("b", created=70), uid="0"), aged("a", created=69), []),
+    "an age that nobody told is the youngest": (
+        cast(Pod, {**pod("b"), "metadata": {
+            name: value for name, value in pod("b")["metadata"].items() if name != "creationTimestamp"}}),
+        aged("a", created=1, ready=0), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("goes", "stays", "others"), FIRST_TO_GO.values(), ids=FIRST_TO_GO.keys())
+def test_who_goes_first(goes: Pod, stays: Pod, others: list[Pod]) -> None:
+    owner = a_replica_set(1 + len(others))
+    world = World(owner, goes, stays, *others)
+
+    writes = reconcile(world.view, key_of(owner), NOW)
+
+    assert [key.name for key in writes.delete] == [goes["metadata"].get("name")]
+
+
+def test_a_crowded_node_counts_the_pods_of_sibling_replica_sets_too() -> None:
+    parent = a_deployment()
+    owner = with_meta(a_replica_set(1), ownerReferences=[reference(parent)])
+    sibling = with_meta(a_replica_set(1, name="old"), ownerReferences=[reference(parent)])
+    beside = a_pod("other", node="n2", owner=sibling, labels={"app": "old"})
+    world = World(parent, owner, sibling, beside, pod("a", node="n1"), pod("b", node="n2"))
 
     writes = reconcile(world.view, key_of(owner), NOW)
 
     assert [key.name for key in writes.delete] == ["b"]
-
-
-def test_the_newest_of_equal_pods_goes_first() -> None:
-    owner = a_replica_set(1)
-    young = with_meta(pod("a"), creationTimestamp="2026-01-02T03:09:00Z")
-    world = World(owner, young, pod("b"))
-
-    writes = reconcile(world.view, key_of(owner), NOW)
-
-    assert [key.name for key in writes.delete] == ["a"]
 
 
 def test_a_matching_pod_without_an_owner_is_adopted_and_counted() -> None:
