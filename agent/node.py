@@ -33,6 +33,7 @@ from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
 from agent.proxies import NodeNetwork, NodeNetworkSettings
 from agent.registration import NodeFacts as RegisteredNode
 from agent.registration import Registration
+from agent.renewal import keep_certificate
 from agent.reports import ApiReports
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.fake import READY_AFTER, FakeRuntime
@@ -40,7 +41,7 @@ from agent.runtime.protocol import Runtime
 from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
 from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.volumes.volumes import PodVolumes
-from gitops.client import Client, follow, logs, serve_reverse
+from gitops.client import Client, Credentials, follow, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 2.0
 LOOPBACK: Final = "127.0.0.1"
+ELSEWHERE: Final = "192.0.2.1"  # TEST-NET-1: nobody's.
+DISCARD_PORT: Final = 9
 EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener says, not one of ours.
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
 PR_SET_PDEATHSIG: Final = 1
@@ -249,21 +252,25 @@ async def _facts(settings: NodeSettings, runtime: Runtime) -> RegisteredNode:
     return RegisteredNode(
         name=settings.name,
         engine=await runtime.info(),
-        address=LOOPBACK if settings.simulated else _own_address(),
+        address=LOOPBACK if settings.simulated else settings.node_ip or own_address(""),
         disk_bytes=disk.f_blocks * disk.f_frsize,
         machine_id=_text(Path("/etc/machine-id")),
         boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
     )
 
 
-def _own_address() -> str:
-    """Where packets to elsewhere come from; loopback on a host without a default route. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return LOOPBACK
+def own_address(towards: str) -> str:
+    """Where packets to a host ('': elsewhere) come from; loopback where there is no way. Nothing is sent."""
+    for host in (towards, ELSEWHERE) if towards else (ELSEWHERE,):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((host, DISCARD_PORT))
+                found = str(probe.getsockname()[0])
+            except OSError:
+                continue
+            if not found.startswith("127."):
+                return found
+    return LOOPBACK
 
 
 def _text(path: Path) -> str:
@@ -302,6 +309,14 @@ async def down_containers(settings: NodeSettings) -> list[str]:
     return done
 
 
+async def _renewing_node(settings: NodeSettings, client: Client) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(
+            keep_certificate(client, settings.name, lambda renewed: write_config(settings, renewed), _now)
+        )
+        group.create_task(run_node(settings, client))
+
+
 def main() -> None:
     """The agent's process."""
     parser = argparse.ArgumentParser(prog="python -m agent.node", description="Gitward's node agent.")
@@ -314,16 +329,20 @@ def main() -> None:
         return  # It died while we started: nobody would ever end us, and a second agent may come.
     logs.configure()
     try:
-        settings, credentials = read_config(config)
-        uvloop.run(_until_stopped(settings, Client(credentials, user_agent="gitward-agent")))
+        run_process(*read_config(config))
     except GitwardError as error:
         log.error("%s", error)
         sys.exit(1)
 
 
+def run_process(settings: NodeSettings, credentials: Credentials) -> None:
+    """The agent of this host until SIGTERM; its certificate is renewed in time and kept where it came from."""
+    uvloop.run(_until_stopped(settings, Client(credentials, user_agent="gitward-agent")))
+
+
 async def _until_stopped(settings: NodeSettings, client: Client) -> None:
     async with client:
-        node = asyncio.create_task(run_node(settings, client))
+        node = asyncio.create_task(_renewing_node(settings, client))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, node.cancel)
         try:

@@ -36,6 +36,7 @@ class NodeSettings:
     ingress_https: str
     docker_host: str
     simulated: bool = False
+    node_ip: str = ""  # Where other nodes reach this one; '': found out.
 
     @property
     def volumes_dir(self) -> Path:
@@ -67,14 +68,20 @@ class _Config:
     ca: str
     cert: str
     key: str
+    server_name: str = ""
 
 
 _CONFIG: Final = TypeAdapter(_Config)
 
 
+def config_path(data_dir: Path, name: str) -> Path:
+    """Where `write_config` puts it."""
+    return data_dir / "agent" / f"{name}.json"
+
+
 def write_config(settings: NodeSettings, credentials: Credentials) -> Path:
     """The file for `python -m agent.node --config FILE`; replaces an older one of this node."""
-    path = settings.data_dir / "agent" / f"{settings.name}.json"
+    path = config_path(settings.data_dir, settings.name)
     path.parent.mkdir(0o700, parents=True, exist_ok=True)
     node = {name: getattr(settings, name) for name in NodeSettings.__slots__}
     body = {
@@ -83,11 +90,14 @@ def write_config(settings: NodeSettings, credentials: Credentials) -> Path:
         "ca": credentials.ca.decode(),
         "cert": credentials.cert.decode(),
         "key": credentials.key.reveal().decode(),
+        "server_name": credentials.server_name,
     }
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(orjson.dumps(body))
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
     return path
 
@@ -101,5 +111,11 @@ def read_config(path: Path) -> tuple[NodeSettings, Credentials]:
     except ValidationError as error:
         places = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
         raise BadRequest(f"{path}: found no valid agent configuration: {places}") from None
-    credentials = Credentials(config.url, config.ca.encode(), config.cert.encode(), Sensitive(config.key))
+    credentials = Credentials(
+        config.url,
+        config.ca.encode(),
+        config.cert.encode(),
+        Sensitive(config.key),
+        server_name=config.server_name,
+    )
     return config.node, credentials

@@ -24,6 +24,7 @@ from gitops.api.certificates import (
     server_certificate,
     server_tls,
 )
+from gitops.api.joining import Doorkeeper
 from gitops.api.kubeconfig import kubeconfig, write_kubeconfig
 from gitops.client import Credentials
 from gitops.clock import RandomMint, SystemClock
@@ -88,6 +89,7 @@ class MasterSettings:
     source_name: str  # Of the source that the flags name: a forge's token without a host is for it.
     forge_token_file: Path | None = None  # None: no commit statuses are posted.
     retention: Retention = RETENTION
+    tls_sans: tuple[str, ...] = ()  # Further names and addresses that the API's certificate bears.
 
 
 class Master:
@@ -256,13 +258,15 @@ async def _serving(
     """The API over TLS. Raises Unavailable if its address cannot be listened on."""
     settings = master.settings
     hosts = ("localhost", "127.0.0.1", settings.listen[0], str(settings.service_cidr[1]), "kubernetes",
-             "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")  # fmt: skip
+             "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+             *settings.tls_sans)  # fmt: skip
     files = server_certificate(
         master.authority, settings.data_dir / "pki", dict.fromkeys(hosts), now=clock.now()
     )
+    door = Doorkeeper(master.authority, str(settings.pod_cidr), str(settings.service_cidr))
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
                    trigger=master.syncer.look_now, facts=Authors(settings.data_dir),
-                   cluster=AdmissionSettings(settings.service_cidr))  # fmt: skip
+                   cluster=AdmissionSettings(settings.service_cidr), doorkeeper=door)  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
             yield port

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gitops.kinds.errors import Unavailable
+from gitops.kinds.errors import BadRequest, Unavailable
 from gitops.kinds.sensitive import Sensitive
 
 BACKDATED: Final = timedelta(hours=1)
@@ -34,6 +35,7 @@ ADMIN: Final = "gitward-admin"
 MASTERS: Final = "system:masters"
 NODES: Final = "system:nodes"
 NODE_PREFIX: Final = "system:node:"
+RSA_BITS_MIN: Final = 2048
 
 _SERVER_NAMES: Final = (
     "localhost",
@@ -77,6 +79,22 @@ class Authority:
         """For an agent: user `system:node:<name>` in group system:nodes."""
         return self.client(f"{NODE_PREFIX}{name}", (NODES,), now=now)
 
+    def node_on_request(
+        self, name: str, identity: str, request: bytes, *, now: datetime, life: timedelta = LEAF_LIFE
+    ) -> bytes:
+        """For a machine that made its own key: the certificate, PEM. The request's own wishes count for nothing.
+
+        `identity`: which machine bears the name (`gitops.api.joining`); ''. Raises BadRequest for a bad request.
+        """
+        subject = [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, NODES),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{NODE_PREFIX}{name}"),
+        ]
+        if identity:
+            subject.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, identity))
+        key = key_of_request(request)
+        return self._sign(key, x509.Name(subject), ExtendedKeyUsageOID.CLIENT_AUTH, now, (), life)
+
     def server(self, hosts: Iterable[str], *, now: datetime) -> Issued:
         """For the API: the given names and addresses, localhost, and the names of the service `kubernetes`."""
         names = dict.fromkeys((*hosts, "127.0.0.1", "::1", *_SERVER_NAMES))
@@ -93,15 +111,27 @@ class Authority:
         alternatives: Iterable[x509.GeneralName],
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
+        cert = self._sign(key.public_key(), subject, usage, now, alternatives, LEAF_LIFE)
+        return Issued(cert, Sensitive(_key_pem(key)))
+
+    def _sign(
+        self,
+        key: CertificatePublicKeyTypes,
+        subject: x509.Name,
+        usage: x509.ObjectIdentifier,
+        now: datetime,
+        alternatives: Iterable[x509.GeneralName],
+        life: timedelta,
+    ) -> bytes:
         authority = x509.load_pem_x509_certificate(self.cert)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(authority.subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - BACKDATED)
-            .not_valid_after(now + LEAF_LIFE)
+            .not_valid_after(now + life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -111,8 +141,26 @@ class Authority:
         )
         if names := list(alternatives):
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        cert = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        return Issued(cert, Sensitive(_key_pem(key)))
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def key_of_request(request: bytes) -> CertificatePublicKeyTypes:
+    """The key of a certificate request (PEM) whose sender has shown to hold it. Raises BadRequest."""
+    try:
+        asked = x509.load_pem_x509_csr(request)
+        is_signed, key = asked.is_signature_valid, asked.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadRequest("found no certificate request in PEM") from error
+    if not is_signed:
+        raise BadRequest("the certificate request is not signed by its own key")
+    is_strong = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
+        key.curve, ec.SECP256R1 | ec.SECP384R1
+    )
+    if not is_strong and not (isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS_MIN):
+        raise BadRequest(
+            f"the key of the request is weak: wanted ECDSA P-256 or P-384, or RSA of {RSA_BITS_MIN} bits"
+        )
+    return key
 
 
 def load_or_make_authority(pki: Path, *, now: datetime) -> Authority:

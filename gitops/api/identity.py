@@ -5,12 +5,16 @@ from typing import Final
 
 from aiohttp import web
 
-from gitops.api.context import MINT, REQUEST_ID, USER, User
+from gitops.api.context import MINT, REQUEST_ID, STORE, USER, User
+from gitops.api.nodes import refuse_other_machine
 from gitops.api.status import Handler
+from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds.errors import Forbidden, Unauthorized
 
 AUTHENTICATED: Final = "system:authenticated"
-OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/"})
+# A machine that joins has no certificate yet: what it asks there says who it is (`gitops.api.joining`).
+OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/", CA_PATH, JOIN_PATH})
+MACHINE_FIELD: Final = "serialNumber"  # Of a certificate's subject, as `ssl` names it.
 
 
 @web.middleware
@@ -22,9 +26,17 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if any(name.startswith("Impersonate-") for name in request.headers):
         raise Forbidden("impersonation is not supported")  # Ignoring it would answer for someone else.
     if user is not None:
+        refuse_other_machine(request.app[STORE].view(), user, machine_of(request))
         request[USER] = user
     request[REQUEST_ID] = request.app[MINT].uid()
     return await handler(request)
+
+
+def machine_of(request: web.Request) -> str:
+    """Which machine a node's certificate was given to; '': one of the master's own."""
+    certificate = request.get_extra_info("peercert") or {}
+    subject = chain.from_iterable(certificate.get("subject", ()))
+    return next((value for field, value in subject if field == MACHINE_FIELD), "")
 
 
 def user_of(request: web.Request) -> User | None:

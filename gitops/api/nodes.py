@@ -17,11 +17,14 @@ from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.service import SERVICE
 from gitops.kinds.discovery import ENDPOINT_SLICE
+from gitops.kinds.errors import Unauthorized
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
+from gitops.kinds.objects import annotations_of
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
 
 LEASE_NAMESPACE: Final = "kube-node-lease"
+MACHINE: Final = "gitward.io/machine"  # An annotation of a Node: to which machine its name was given.
 _READ: Final = ("get", "list", "watch")
 _WRITE: Final = ("update", "patch")
 _OPEN: Final = (SERVICE, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, NAMESPACE, NODE)
@@ -34,6 +37,20 @@ def node_of(user: User) -> str | None:
 
 def is_node(user: User) -> bool:
     return NODES in user.groups and user.name.startswith(NODE_PREFIX)
+
+
+def refuse_other_machine(view: Reader, user: User, machine: str) -> None:
+    """A name is one machine's, from its joining until the Node is deleted. Raises Unauthorized."""
+    name = node_of(user)
+    if name is None:
+        return
+    node = view.get(NODE, NODE.key("", name))
+    if node is None and machine:
+        raise Unauthorized(f"node {name} was deleted: join again with a new token")
+    if node is not None and annotations_of(node).get(MACHINE, "") != machine:
+        raise Unauthorized(
+            f"another machine is node {name}: delete that node first, or join under another name"
+        )
 
 
 def may(view: Reader, node: str, verb: str, target: Target, fields: FieldRequirements) -> bool:

@@ -6,10 +6,11 @@ Of a status that a node writes only the status counts. Source: Kubernetes, admis
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from gitops.api.nodes import MACHINE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject
+from gitops.kinds.objects import KubeObject, annotations_of
 
 _LABELS: Final = frozenset(
     {
@@ -43,6 +44,8 @@ def _refused(old: KubeObject | None, new: KubeObject) -> list[str]:
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and _is_reserved(key)]
     if changed:
         refused.append(f"change its labels {', '.join(sorted(changed))}")
+    if annotations_of(new).get(MACHINE) != (annotations_of(old).get(MACHINE) if old is not None else None):
+        refused.append("choose the machine that bears its name")
     owners = old["metadata"].get("ownerReferences") if old is not None else None
     if (new["metadata"].get("ownerReferences") or None) != (owners or None):
         refused.append("change its owner references")

@@ -16,6 +16,7 @@ from gitops.api import (
     discovery,
     health,
     histories,
+    joining,
     objects,
     openapi,
     past,
@@ -43,6 +44,7 @@ from gitops.api.context import (
 )
 from gitops.api.hub import HUB, AgentHub
 from gitops.api.identity import authenticate
+from gitops.api.joining import Doorkeeper
 from gitops.api.logs import log
 from gitops.api.noise import HTTP_LOG
 from gitops.api.pages import PAGES, Pages
@@ -51,6 +53,7 @@ from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
+from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds.commits import CommitFacts, FactsOf
 from gitops.kinds.errors import NotFound
 from gitops.store.contract import Store
@@ -71,6 +74,7 @@ def make_app(
     facts: FactsOf | None = None,
     settings: Settings | None = None,
     cluster: ClusterSettings = DEFAULT,
+    doorkeeper: Doorkeeper | None = None,
 ) -> web.Application:
     """The API over a store.
 
@@ -82,6 +86,7 @@ def make_app(
         trigger: told the name of a source that someone asked to look at.
         facts: what git says of a commit; without it authors and subjects are not told.
         cluster: what admission must know of the cluster as a whole, the same as the runner's.
+        doorkeeper: with what new nodes are let in; without it none are.
     """
     app = web.Application(
         middlewares=[health.measured, errors_as_status, authenticate], client_max_size=BODY_MAX_BYTES
@@ -89,6 +94,7 @@ def make_app(
     app[STORE], app[CLOCK], app[MINT], app[VERSION] = store, clock, mint, version
     app[SETTINGS], app[CLUSTER] = settings or Settings(), cluster
     app[HUB] = hub or AgentHub()
+    app[joining.DOORKEEPER] = doorkeeper
     app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
     _add_routes(app)
@@ -133,6 +139,9 @@ def _add_routes(app: web.Application) -> None:
     add("GET", "/apis/{group}/{version}", discovery.group_or_version)
     add("GET", "/openapi/v3", openapi.index)
     add("GET", "/openapi/v3/{path:.+}", openapi.group_version)
+    add("GET", CA_PATH, joining.ca)
+    add("POST", JOIN_PATH, joining.join)
+    add("POST", "/gitward/v1/nodes/{node}/certificate", joining.renew)
     add("GET", "/gitward/v1/nodes/{node}/connect", _connect)
     add("GET", "/gitward/v1/get", past.get)
     add("GET", "/gitward/v1/why", reasons.why)

@@ -6,6 +6,7 @@ Order: whoever would put things back first, then containers (which use the netwo
 import asyncio
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,9 @@ import typer
 from agent import teardown
 from agent.node import NodeSettings, down_containers
 from agent.runtime.protocol import LABEL_CLUSTER
-from agent.settings import RUN_DIR
+from agent.settings import RUN_DIR, read_config
 from gitops.cli import pidfile
-from gitops.kinds.errors import Conflict, Forbidden, GitwardError, Unavailable
+from gitops.kinds.errors import BadRequest, Conflict, Forbidden, GitwardError, Unavailable
 from gitops.kinds.printable import shown
 
 STOP_SECONDS: Final = 40.0  # `up` gives its agent half of that.
@@ -29,7 +30,8 @@ DOCKER_HOST: Final = "unix:///var/run/docker.sock"
 
 def run_down(data_dir: Path) -> None:
     """Print what was stopped and removed; the data stays. Raises Unavailable with what could not be removed."""
-    _stop_up(data_dir)
+    _stop(data_dir, pidfile.UP, "up")
+    _stop(data_dir, pidfile.AGENT, "agent")
     host = os.environ.get("DOCKER_HOST") or DOCKER_HOST
     known = _cluster_of(data_dir)
     owner = teardown.bridge_owner()
@@ -57,17 +59,20 @@ def run_down(data_dir: Path) -> None:
     typer.echo(f"cluster {cluster} left this host; its data stays in {data_dir}")
 
 
-def _stop_up(data_dir: Path) -> None:
-    pid = pidfile.running(data_dir)
+def _stop(data_dir: Path, name: str, command: str) -> None:
+    pid = pidfile.running(data_dir, name)
     if pid is None:
         return
     if not pidfile.terminate(pid, timeout_seconds=STOP_SECONDS):
-        raise Unavailable(f"`up` (process {pid}) does not end: nothing was removed")
-    typer.echo(f"stopped `up` (process {pid})")
+        raise Unavailable(f"`{command}` (process {pid}) does not end: nothing was removed")
+    typer.echo(f"stopped `{command}` (process {pid})")
 
 
 def _cluster_of(data_dir: Path) -> str | None:
-    """As the master names its cluster: by its CA."""
+    """As the master names its cluster: by its CA; on a node that joined, as it was told."""
+    for path in sorted((data_dir / "agent").glob("*.json")):
+        with suppress(BadRequest):
+            return read_config(path)[0].cluster
     try:
         return hashlib.sha256((data_dir / "pki" / "ca.crt").read_bytes()).hexdigest()[:8]
     except FileNotFoundError:

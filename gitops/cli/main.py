@@ -10,7 +10,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gitops.cli import bench_commands, questions, secret_commands, settings
+from gitops.cli import (
+    agent_command,
+    bench_commands,
+    master_command,
+    questions,
+    secret_commands,
+    settings,
+    token_commands,
+)
 from gitops.cli.flags import DataDir, Kubeconfig, Output, RenderBinDir, env
 from gitops.cli.seconds import seconds_of
 from gitops.cli.sources import SOURCES_KEY, sources_of
@@ -31,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(secret_commands.secret, name="secret")
+app.add_typer(token_commands.token, name="token")
 app.add_typer(bench_commands.bench, name="bench")
 
 
@@ -64,6 +73,8 @@ def _default_map(commands: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
 
 
 app.command()(up)
+app.command("master")(master_command.master)
+app.command()(agent_command.agent)
 
 
 @app.command()

@@ -5,22 +5,23 @@ import signal
 from pathlib import Path
 from typing import Final
 
-NAME: Final = "up.pid"
+UP: Final = "up.pid"
+AGENT: Final = "agent.pid"
 
 
-def write(data_dir: Path) -> None:
+def write(data_dir: Path, name: str = UP) -> None:
     """This process; replaces what a killed one left."""
-    (data_dir / NAME).write_text(f"{os.getpid()} {_start_time(os.getpid())}\n")
+    (data_dir / name).write_text(f"{os.getpid()} {_start_time(os.getpid())}\n")
 
 
-def remove(data_dir: Path) -> None:
-    (data_dir / NAME).unlink(missing_ok=True)
+def remove(data_dir: Path, name: str = UP) -> None:
+    (data_dir / name).unlink(missing_ok=True)
 
 
-def running(data_dir: Path) -> int | None:
-    """The pid of the `up` that runs on this directory, None if there is none."""
+def running(data_dir: Path, name: str = UP) -> int | None:
+    """The pid of the `up` (or `agent`) that runs on this directory, None if there is none."""
     try:
-        pid, start = (data_dir / NAME).read_text().split()
+        pid, start = (data_dir / name).read_text().split()
         return int(pid) if _start_time(int(pid)) == start else None
     except (OSError, ValueError):
         return None

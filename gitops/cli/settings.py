@@ -6,6 +6,7 @@ A flag wins over its environment variable, that over the file, that over the def
 import ipaddress
 import os
 import sys
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -39,8 +40,33 @@ def _address(text: str) -> str:
     return text
 
 
+def _ip(text: str) -> str:
+    """An IPv4 address, or '' for none."""
+    return str(ipaddress.IPv4Address(text)) if text else text
+
+
 Network = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
+Ip = Annotated[str, AfterValidator(_ip)]
+NODE_NAME: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
+
+
+class AgentSettings(BaseModel):
+    """What `gitward agent` was told. '' where nothing was: what it knows from its joining holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    master: str = Field(pattern=r"^(https://[^/\s]+)?$")
+    join: str
+    data_dir: Path
+    node_name: str = Field(pattern=NODE_NAME)
+    node_ip: Ip
+    ingress_http: Address
+    ingress_https: Address
+
+    def __init__(self, **values: Any) -> None:
+        """As UpSettings."""
+        _checked(super().__init__, values)
 
 
 class UpSettings(BaseModel):
@@ -64,7 +90,9 @@ class UpSettings(BaseModel):
     forge_url: str
     allow_mac_only_encrypted: bool
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
-    node_name: str = Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")
+    node_name: str = Field(pattern=NODE_NAME)
+    node_ip: Ip = ""
+    tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network
     ingress_http: Address
@@ -89,17 +117,21 @@ class UpSettings(BaseModel):
 
     def __init__(self, **values: Any) -> None:
         """Raises WrongUsage, flag by flag, so that the command line shows it as any wrong usage."""
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            lines = [_told(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
-            raise WrongUsage("; ".join(lines)) from error
+        _checked(super().__init__, values)
 
     @property
     def simulated_nodes(self) -> int:
         """How many simulated nodes; 0 where Docker or no node is asked for."""
         kind, _, count = self.node.partition(":")
         return int(count or 1) if kind == "simulated" else 0
+
+
+def _checked(make: Callable[..., None], values: Mapping[str, Any]) -> None:
+    try:
+        make(**values)
+    except ValidationError as error:
+        lines = [_told(problem["loc"], problem["msg"], problem["input"]) for problem in error.errors()]
+        raise WrongUsage("; ".join(lines)) from error
 
 
 def _told(place: tuple[int | str, ...], message: str, found: object) -> str:

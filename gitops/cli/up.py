@@ -125,6 +125,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         retention=Retention(
             history_seconds=settings.history_seconds, history_revisions_max=settings.history_revisions
         ),
+        tls_sans=settings.tls_sans,
     )
 
 
@@ -153,6 +154,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         ingress_https=settings.ingress_https,
         docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
         simulated=simulated,
+        node_ip=settings.node_ip,
     )
 
 

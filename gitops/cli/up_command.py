@@ -84,6 +84,14 @@ def up(  # One parameter a flag: this is the border where flags become a value.
         str, typer.Option(envvar=env("NODE"), help="docker, simulated, simulated:N or none.")
     ] = "docker",
     node_name: Annotated[str, typer.Option(envvar=env("NODE_NAME"), help="[default: the host's name]")] = "",
+    node_ip: Annotated[
+        str,
+        typer.Option(envvar=env("NODE_IP"), help="Where other nodes reach this one. [default: found out]"),
+    ] = "",
+    tls_san: Annotated[
+        list[str] | None,
+        typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
+    ] = None,
     pod_cidr: Annotated[str, typer.Option(envvar=env("POD_CIDR"), help="Pods' addresses.")] = "10.77.0.0/16",
     service_cidr: Annotated[
         str, typer.Option(envvar=env("SERVICE_CIDR"), help="Services' addresses.")
@@ -136,6 +144,8 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             allow_mac_only_encrypted=allow_mac_only_encrypted,
             node=node,
             node_name=node_name,
+            node_ip=node_ip,
+            tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,
             ingress_http=ingress_http,

@@ -1,7 +1,8 @@
 """The small async client that agents, the command line and tests share. May import: `gitops.kinds`.
 
 In reading order: `credentials.py` (kubeconfig, TLS), `wire.py` (answers to objects and errors), `client.py` (requests
-and watches), `follow.py` (a list that keeps itself current), `reverse.py` (what the master asks of an agent);
+and watches), `follow.py` (a list that keeps itself current), `joining.py` (how a
+machine becomes a node), `reverse.py` (what the master asks of an agent);
 `logs.py` (log lines, the same for every process).
 """
 

@@ -4,6 +4,7 @@ One `Client` holds one connection pool. Every error is one of `gitops.kinds.erro
 reason, and `Unavailable` for everything that the network did. Source: Kubernetes API concepts.
 """
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,6 +55,13 @@ class Client:
         self.credentials = credentials
         self._user_agent = user_agent
         self._pool: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    def renew(self, credentials: Credentials) -> None:
+        """Show another certificate from the next connection on; those that are open go on."""
+        self.credentials = credentials
+        if self._tls is not None:
+            credentials.show_in(self._tls)
 
     @classmethod
     def from_kubeconfig(cls, path: Path, *, user_agent: str = "gitward-client") -> Self:
@@ -195,7 +203,9 @@ class Client:
     async def websocket(self, path: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """An open WebSocket, pinged every 10 seconds: a dead peer is noticed within 15."""
         try:
-            async with self._session().ws_connect(self.credentials.url + path, heartbeat=10.0) as socket:
+            name = self.credentials.server_name or None
+            url = self.credentials.url + path
+            async with self._session().ws_connect(url, heartbeat=10.0, server_hostname=name) as socket:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             raise error_of({"message": f"{path}: {error.message}"}, error.status) from error
@@ -220,7 +230,13 @@ class Client:
         url = self.credentials.url + path
         try:
             async with self._session().request(
-                method, url, params=params, data=data, headers=headers, timeout=limit
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=limit,
+                server_hostname=self.credentials.server_name or None,
             ) as answer:
                 if answer.status >= 400:
                     raise error_of_body(await answer.read(), answer.status)
@@ -233,7 +249,8 @@ class Client:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._pool is None:
-            connector = aiohttp.TCPConnector(ssl=self.credentials.tls(), limit=0)
+            self._tls = self.credentials.tls()
+            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
             self._pool = aiohttp.ClientSession(
                 connector=connector,
                 headers={"Accept": "application/json", "User-Agent": self._user_agent},

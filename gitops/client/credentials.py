@@ -17,28 +17,36 @@ from gitops.kinds.sensitive import Sensitive
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """PEM texts. `namespace` is the kubeconfig's default one."""
+    """PEM texts. `namespace` is the kubeconfig's default one.
+
+    `server_name`: the name that the server's certificate must bear, whatever address it is reached by; '': the URL's.
+    """
 
     url: str
     ca: bytes
     cert: bytes
     key: Sensitive
     namespace: str = "default"
+    server_name: str = ""
 
     def tls(self) -> ssl.SSLContext:
-        """A context that trusts this CA alone and shows the certificate.
+        """A context that trusts this CA alone and shows the certificate."""
+        context = ssl.create_default_context(cadata=self.ca.decode())
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.show_in(context)
+        return context
+
+    def show_in(self, context: ssl.SSLContext) -> None:
+        """Let the context's coming handshakes show this certificate.
 
         OpenSSL wants files: both lie in memory (memfd), so that a key is never written to a disk.
         """
-        context = ssl.create_default_context(cadata=self.ca.decode())
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         fd = os.memfd_create("gitward-client")
         try:
             os.write(fd, self.cert + b"\n" + self.key.reveal())
             context.load_cert_chain(f"/proc/self/fd/{fd}")
         finally:
             os.close(fd)
-        return context
 
 
 def load_kubeconfig(path: Path) -> Credentials:

@@ -27,6 +27,7 @@ from gitops.api import (
     server_tls,
     write_kubeconfig,
 )
+from gitops.api.joining import Doorkeeper
 from gitops.kinds import registry
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.gitward import declared_key
@@ -204,6 +205,7 @@ async def _start(served: Served, stack: AsyncExitStack, settings: Settings | Non
         hub=served.hub,
         trigger=served.synced.append,
         settings=settings,
+        doorkeeper=Doorkeeper(served.authority, "10.77.0.0/16", "10.78.0.0/16"),
     )
     cert, key = server_certificate(served.authority, served.folder / "pki", ("127.0.0.1",), now=now())
     tls = server_tls(cert, key, served.authority.cert)

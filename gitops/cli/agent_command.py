@@ -1,0 +1,45 @@
+"""`gitward agent`: its flags. What they do is in `agent.py`, imported when it runs."""
+
+from typing import Annotated
+
+import typer
+
+from gitops.cli import settings
+from gitops.cli.flags import DataDir, env
+
+
+def agent(  # One parameter a flag.
+    master: Annotated[
+        str,
+        typer.Option(envvar=env("MASTER"), help="https://HOST:PORT. [default: the one that was joined]"),
+    ] = "",
+    join: Annotated[
+        str, typer.Option(envvar=env("JOIN"), help="What `gitward token create` printed; used once.")
+    ] = "",
+    data_dir: DataDir = None,
+    node_name: Annotated[str, typer.Option(envvar=env("NODE_NAME"), help="[default: the host's name]")] = "",
+    node_ip: Annotated[
+        str,
+        typer.Option(envvar=env("NODE_IP"), help="Where other nodes reach this one. [default: found out]"),
+    ] = "",
+    ingress_http: Annotated[
+        str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
+    ] = "0.0.0.0:80",
+    ingress_https: Annotated[
+        str, typer.Option(envvar=env("INGRESS_HTTPS"), help="Where ingress listens with TLS. '': nowhere.")
+    ] = "0.0.0.0:443",
+) -> None:
+    """Make this host a node of a cluster, and run it. SIGTERM leaves pods running; starting again restarts nothing."""
+    from gitops.cli.agent import run_agent
+
+    run_agent(
+        settings.AgentSettings(
+            master=master.rstrip("/"),
+            join=join,
+            data_dir=settings.data_dir_of(data_dir),
+            node_name=node_name,
+            node_ip=node_ip,
+            ingress_http=ingress_http,
+            ingress_https=ingress_https,
+        )
+    )
