@@ -1,5 +1,7 @@
 """Warning Events about what is wrong on this node and lasts: bad Ingress objects, and parts of its network that fail.
 
+Every node finds the same faults in an Ingress; the one that its status names first tells them.
+
 Nothing is told before it has lasted a moment: an Ingress often arrives before its Service. While it lasts its count
 rises every few minutes, not at every look.
 """
@@ -11,8 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from agent.ingress import Trouble
 from gitops.kinds.core.node import Node
-from gitops.kinds.networking import Ingress
-from gitops.kinds.objects import KubeObject, uid
+from gitops.kinds.networking import INGRESS_ADDRESS, Ingress
+from gitops.kinds.objects import KubeObject, annotations_of, uid
 
 LOOK_SECONDS: Final = 1.0
 LASTS: Final = timedelta(seconds=5)
@@ -72,8 +74,17 @@ def complaints_of(network: Troubled, node: Node, ingresses: Iterable[Ingress]) -
         (one["metadata"].get("namespace", ""), one["metadata"].get("name", "")): one for one in ingresses
     }
     for trouble in network.troubles:
-        if (ingress := by_name.get(trouble.ingress)) is not None:
+        ingress = by_name.get(trouble.ingress)
+        if ingress is not None and _speaks_for(node, ingress):
             yield Complaint(ingress, NOT_SERVED, trouble.message)
+
+
+def _speaks_for(node: Node, ingress: Ingress) -> bool:
+    """Whether its address comes first in the Ingress's status, which one controller writes for all nodes."""
+    balancer = (ingress.get("status") or {}).get("loadBalancer") or {}
+    first = next(iter(balancer.get("ingress") or ()), None)
+    ours = annotations_of(node).get(INGRESS_ADDRESS)
+    return first is not None and ours is not None and first.get("ip") == ours
 
 
 async def complain(

@@ -13,6 +13,7 @@ from gitops.kinds.health import health
 from gitops.kinds.printable import shown
 
 SHORT_ID: Final = 7
+HELD: Final = "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number"
 
 
 def run_status(kubeconfig: Path, output: str) -> None:
@@ -125,9 +126,7 @@ def _told(sources: list[dict[str, Any]]) -> str:
         lines += [f"waiting: {shown(line)}" for line in entry["waiting"]]
         lines += [f"held: {shown(line)}" for line in entry["held"]]
         if entry["held"]:
-            lines.append(
-                "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number"
-            )
+            lines.append(HELD)
         lines += [f"kept: {shown(line)}" for line in entry["kept"]]
         lines += [f"warning: {shown(line)}" for line in entry["warnings"]]
         lines += [f"renderer: {shown(line)}" for line in entry["renderers"]]

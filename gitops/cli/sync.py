@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import typer
 
+from gitops.cli.status import HELD
 from gitops.client import Client
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
 from gitops.kinds.core.pod import POD
@@ -66,9 +67,18 @@ async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: flo
         raise NotSynced(f"{name}: not live and healthy after {timeout_seconds:g} s: {missing}") from error
     if sys.stderr.isatty():
         typer.echo("\r\x1b[K", nl=False, err=True)
-    typer.echo(
-        f"{name}: {_commit(await client.get(GIT_SOURCE, '', name)).get('live', '')[:7]} live and healthy"
-    )
+    _told_live(name, await client.get(GIT_SOURCE, "", name))
+
+
+def _told_live(name: str, source: GitSource) -> None:
+    """The rest of a commit goes live beside deletions that are held: they are told, and what lets them happen."""
+    held = (source.get("status") or {}).get("held") or []
+    number = f", but {len(held)} deletion{'s' if len(held) > 1 else ''} held" if held else ""
+    typer.echo(f"{name}: {_commit(source).get('live', '')[:7]} live and healthy{number}")
+    for line in held:
+        typer.echo(f"held: {shown(line)}", err=True)
+    if held:
+        typer.echo(HELD, err=True)
 
 
 async def _missing(client: Client, name: str) -> AsyncIterator[str]:

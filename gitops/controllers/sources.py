@@ -77,6 +77,8 @@ def _in_the_way(record: Declared, source: str) -> tuple[str, str]:
         return "", ""
     if ours is not first:
         return "", waits_behind(record, ours)
+    if not _is_served(record):
+        return status.get("problem", ""), ""  # Sync warns of it, at its line; once is enough.
     waiting = status.get("waiting", "")
     for later in reversed(declared[1:]):  # Theirs to tell, unless it is another app of ours.
         if later["source"] == source:
@@ -101,9 +103,12 @@ def _is_done(record: Declared, source: str) -> bool:
     first = first_claim(record)
     if first["source"] != source or first["state"] != "declared" or is_applied(record):
         return True
-    # Of a kind that is not served: it is told, but may wait for ever and blocks nothing.
-    kind = live_key(key_of(record))
-    return registry.find(kind.group, kind.kind) is None
+    return not _is_served(record)  # It is told, but may wait for ever and blocks nothing.
+
+
+def _is_served(record: Declared) -> bool:
+    key = live_key(key_of(record))
+    return registry.find(key.group, key.kind) is not None
 
 
 def _of_record(view: Reader, record: KubeObject) -> Iterable[Key]:

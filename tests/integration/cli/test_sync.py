@@ -86,6 +86,20 @@ def test_waiting_ends_when_the_commit_is_live_and_healthy(cluster: Cluster) -> N
     assert ended == (0, "main: 3f2c1ab live and healthy\n", "")
 
 
+def test_deletions_that_are_held_are_told_beside_a_live_commit(cluster: Cluster) -> None:
+    held = ["ConfigMap default/a (was in a.yaml:1)", "ConfigMap default/b (was in b.yaml:1)"]
+    cluster.status({"commit": {"fetched": NEW, "declared": NEW, "live": NEW}, "held": held})
+
+    ended = cluster.run("sync", "--wait")
+
+    assert ended == (
+        0,
+        "main: 3f2c1ab live and healthy, but 2 deletions held\n",
+        "held: ConfigMap default/a (was in a.yaml:1)\nheld: ConfigMap default/b (was in b.yaml:1)\n"
+        "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number\n",
+    )
+
+
 def test_waiting_fails_when_the_commit_turns_out_wrong(cluster: Cluster) -> None:
     cluster.status({"commit": {"fetched": NEW, "declared": NEW, "live": OLD}})
 

@@ -8,14 +8,23 @@ from agent.complaints import Complaints, complaints_of
 from agent.ingress import Trouble
 from gitops.kinds.core.node import Node
 from gitops.kinds.networking import Ingress
+from gitops.kinds.objects import ObjectMeta
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-NODE: Node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "node-1"}, "spec": {}}
+
+
+def a_node(address: str) -> Node:
+    meta: ObjectMeta = {"name": "n1", "uid": "node-1", "annotations": {"gitward.io/ingress-address": address}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}}
+
+
+NODE = a_node("192.0.2.1")
 INGRESS: Ingress = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "Ingress",
     "metadata": {"namespace": "shop", "name": "web", "uid": "ingress-1"},
     "spec": {},
+    "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}]}},
 }
 
 
@@ -46,6 +55,15 @@ def test_a_bad_ingress_and_a_failing_part_are_told_of_their_objects() -> None:
         "Node IngressFailed: ingress: HAProxy does not start",
         "Ingress NotServed: Service shop/web does not exist",
     ]
+
+
+def test_of_the_nodes_that_serve_an_ingress_the_first_alone_tells_what_is_wrong_with_it() -> None:
+    network = Network(troubles=(Trouble(("shop", "web"), "Service shop/web does not exist"),))
+    nobody: Ingress = {**INGRESS, "status": {"loadBalancer": {}}}
+
+    assert len(list(complaints_of(network, a_node("192.0.2.1"), [INGRESS]))) == 1
+    assert list(complaints_of(network, a_node("192.0.2.2"), [INGRESS])) == []
+    assert list(complaints_of(network, a_node("192.0.2.1"), [nobody])) == []
 
 
 def test_what_passes_within_a_moment_is_never_told() -> None:
