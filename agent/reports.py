@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from gitops.client import Client
 from gitops.kinds.core.event import EVENT, Event
@@ -130,6 +130,8 @@ class ApiReports:
 
 
 def _field_path(pod: KubeObject, container: str) -> str:
-    inits = cast(Pod, pod)["spec"].get("initContainers", ())
-    field = "initContainers" if any(one["name"] == container for one in inits) else "containers"
-    return f"spec.{field}{{{container}}}"
+    spec: Mapping[str, Any] = cast(Mapping[str, Any], pod)["spec"]
+    for field in ("initContainers", "ephemeralContainers"):
+        if any(one["name"] == container for one in spec.get(field, ())):
+            return f"spec.{field}{{{container}}}"
+    return f"spec.containers{{{container}}}"

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 
-from agent.pods.observed import PodObserved
+from agent.pods.observed import RESIZE, PodObserved
+from agent.pods.resizing import infeasible, resizing
 from agent.runtime.protocol import Phase
 from gitops.kinds.core.pod import ContainerStatus, Pod, PodPhase, is_sidecar, pod_status
 from gitops.kinds.objects import Condition, timestamp
 
+RESIZES: Final = ("PodResizePending", "PodResizeInProgress")
 DONE: Final = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
 
@@ -39,7 +41,8 @@ def conditions(
     ]
     if "PodScheduled" not in known:
         written.append(_condition("PodScheduled", True))
-    ours = {one["type"] for one in written}
+    ours = {*(one["type"] for one in written), *RESIZES}
+    written += _resizes(desired, observed)
     others = [one for name, one in known.items() if name not in ours]
     return [_since(one, known.get(one["type"]), now) for one in written] + others
 
@@ -67,6 +70,17 @@ def _gated(desired: Pod, ready: Condition, known: Mapping[str, Condition]) -> Co
     if not shut:
         return ready
     return {**_condition("Ready", False), "reason": "ReadinessGatesNotReady", "message": ", ".join(shut)}
+
+
+def _resizes(desired: Pod, observed: PodObserved) -> list[Condition]:
+    """Of a resize that is asked for and not done. Absent: there is none."""
+    if not resizing(desired, observed):
+        return []
+    if why := infeasible(desired, observed.allocatable):
+        return [{**_condition(RESIZES[0], True), "reason": "Infeasible", "message": why}]
+    if trouble := observed.trouble.get(RESIZE):
+        return [{**_condition(RESIZES[1], True), "reason": "Error", "message": trouble.message}]
+    return [_condition(RESIZES[1], True)]
 
 
 def _initialized(phase: PodPhase, inits: Iterable[ContainerStatus], initialized: bool) -> Condition:

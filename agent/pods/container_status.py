@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from agent.pods.backoff import back_off_seconds, may_start_at
 from agent.pods.observed import PodObserved
+from agent.pods.resizing import is_outdated
 from agent.pods.restarting import every_container, is_ephemeral, is_init, restarts
 from agent.runtime.protocol import ContainerState, Phase
 from gitops.kinds.core.pod import (
@@ -108,6 +109,7 @@ def container_status(
         case Phase.RUNNING:
             status["state"] = {"running": {"startedAt": timestamp(newest.started_at or now)}}
             status["started"] = is_started(container, observed, newest, known)
+            _with_resources(status, container, newest, known)
             serves = not is_going(desired) and not is_init(desired, container)
             serves = serves and not is_ephemeral(desired, container)
             status["ready"] = serves and _ready(container, observed, newest, known)
@@ -120,6 +122,19 @@ def container_status(
             if wait := _wait_after(desired, observed, container, newest, now):
                 status["state"], status["lastState"] = wait, {"terminated": ended}
     return status
+
+
+def _with_resources(
+    status: ContainerStatus, container: Container, running: ContainerState, known: ContainerStatus | None
+) -> None:
+    """What it has: what it shall have, or until a resize is done what was told before."""
+    has = container["resources"]
+    if is_outdated(container, running):
+        has = known.get("resources", {}) if known else {}
+    if has:
+        status["resources"] = has
+        if "requests" in has:
+            status["allocatedResources"] = has["requests"]
 
 
 def _absent(

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 from agent.pods.environment import World, environment
 from agent.pods.hooks import run_hook
 from agent.pods.means import Means
 from agent.pods.names import hosts_file, kernel_hostname, resolv_conf
-from agent.pods.observed import Run, Stop
+from agent.pods.observed import Resize, Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
 from agent.pods.resources import limits_of
@@ -25,12 +25,13 @@ from agent.runtime.protocol import (
     LABEL_BACK_OFF,
     ContainerSpec,
     ContainerState,
+    Phase,
     SandboxSpec,
     Security,
 )
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
-from gitops.kinds.core.pod import Container, Pod
+from gitops.kinds.core.pod import Container, EphemeralContainer, Pod
 from gitops.kinds.errors import GitwardError, NotFound
 from gitops.kinds.objects import uid
 
@@ -99,6 +100,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         stdin=container.get("stdin", False),
         host_pid=pod["spec"].get("hostPID", False),
         share_processes=pod["spec"].get("shareProcessNamespace", False),
+        processes_of=await _processes_of(means, pod, container),
         labels={**simulation, LABEL_BACK_OFF: str(action.back_off_seconds)},
     )
     container_id = await _create(means, pod, container, wanted, pulled=pulled)
@@ -122,6 +124,17 @@ async def _security(means: Means, pod: Pod, container: Container) -> Security:
         raise Refused("CreateContainerConfigError", f"{why} (pod: {pod['metadata'].get('name')})")
     with refusing("CreateContainerConfigError"):
         return await asyncio.to_thread(security_of, pod["spec"], container, means.node.confinement, user)
+
+
+async def _processes_of(means: Means, pod: Pod, container: Container) -> str:
+    """The id of the running container that an ephemeral one wants to look into; '' if none is named."""
+    target = cast(EphemeralContainer, container).get("targetContainerName")
+    if not target:
+        return ""
+    for state in await means.runtime.states(uid(pod)):
+        if state.container == target and state.phase is Phase.RUNNING:
+            return state.id
+    raise Refused("CreateContainerError", f"container {target} does not run, its processes cannot be joined")
 
 
 async def _create(
@@ -173,6 +186,12 @@ async def stop(means: Means, pod: Pod | None, action: Stop, address: str) -> Non
                         )
             left = max(left - (monotonic() - began), GRACE_LEFT_MIN_SECONDS)
     await means.runtime.stop(action.container_id, grace_seconds=left)
+
+
+async def resize(means: Means, action: Resize) -> None:
+    """New limits while it runs."""
+    with refusing("ResizeError"):
+        await means.runtime.resize(action.container_id, action.capacity)
 
 
 async def tear_down(means: Means, pod_uid: str, sandbox_id: str) -> None:

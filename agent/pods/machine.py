@@ -10,6 +10,7 @@ from typing import Final
 from agent.pods.backoff import MAX_SECONDS, has_failed, may_start_at, next_back_off_seconds
 from agent.pods.container_status import ERR_IMAGE_PULL_SECONDS, known_status
 from agent.pods.observed import (
+    RESIZE,
     VOLUMES,
     Action,
     Actions,
@@ -18,11 +19,14 @@ from agent.pods.observed import (
     EnsureVolumes,
     PodObserved,
     Remove,
+    Resize,
     Run,
     Stop,
     TearDown,
     Withdraw,
 )
+from agent.pods.resizing import infeasible, is_outdated, restarts_to_resize
+from agent.pods.resources import capacity_of
 from agent.pods.restarting import restarts
 from agent.pods.status import is_init_done, is_initialized, report
 from agent.runtime.protocol import LABEL_BACK_OFF, SANDBOX, ContainerState, Phase
@@ -179,7 +183,7 @@ class _Plan:
         if newest is None or newest.phase is Phase.CREATED:
             self._run(container, newest)
             return
-        changed = newest.image != container["image"]
+        changed = newest.image != container["image"] or self._resizes_by_restart(container, newest)
         if newest.phase is Phase.EXITED:
             again = restarts(self._desired, container, newest.exit_code)
             if changed or (again and self._is_due(may_start_at(newest))):
@@ -196,6 +200,18 @@ class _Plan:
             self._do.append(_stop(self._desired, newest, verdict.unhealthy, verdict.grace_seconds))
         else:
             self._probe.append(container["name"])
+            self._resize(container, newest)
+
+    def _resizes_by_restart(self, container: Container, newest: ContainerState) -> bool:
+        return restarts_to_resize(container, newest) and not infeasible(
+            self._desired, self._observed.allocatable
+        )
+
+    def _resize(self, container: Container, running: ContainerState) -> None:
+        if not is_outdated(container, running) or infeasible(self._desired, self._observed.allocatable):
+            return
+        if self._may_retry(RESIZE, TROUBLE_FIRST_SECONDS):
+            self._do.append(Resize(container["name"], running.id, capacity_of(container)))
 
     def _run(self, container: Container, newest: ContainerState | None) -> None:
         name = container["name"]

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from agent.runtime.protocol import SANDBOX, ContainerState, Phase
+from agent.runtime.protocol import SANDBOX, Capacity, ContainerState, Phase
 from gitops.kinds.core.pod import PodStatus
 
 VOLUMES: Final = "VOLUMES"  # No container's name: those are lower case.
+RESIZE: Final = "RESIZE"
 
 
 class Trouble(NamedTuple):
@@ -45,6 +46,7 @@ class PodObserved:
         withdrawn: its address is out of the node's proxies, or never was in them.
         starting: containers that an attempt is being made of right now, its postStart hook included.
         messages: by container id, what those that ended have left as their last words.
+        allocatable: what the node has for pods; empty: not known.
         offline: the API did not take the last report; nothing waits for it then.
     """
 
@@ -57,6 +59,7 @@ class PodObserved:
     withdrawn: bool = False
     starting: frozenset[str] = frozenset()
     messages: Mapping[str, str] = field(default_factory=dict)
+    allocatable: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
 
     @property
@@ -104,6 +107,14 @@ class Stop(NamedTuple):
     why: str
 
 
+class Resize(NamedTuple):
+    """Give a running container the limits that its specification asks for now."""
+
+    container: str
+    container_id: str
+    capacity: Capacity
+
+
 class Remove(NamedTuple):
     container_id: str
 
@@ -122,7 +133,7 @@ class DeleteFromApi(NamedTuple):
     """The last word about a pod: grace 0, with its uid as precondition."""
 
 
-Action = EnsureSandbox | EnsureVolumes | Run | Stop | Remove | Withdraw | TearDown | DeleteFromApi
+Action = EnsureSandbox | EnsureVolumes | Run | Stop | Resize | Remove | Withdraw | TearDown | DeleteFromApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,7 @@ class Actions:
 def place_of(action: Action) -> object:
     """Actions of the same place exclude each other."""
     match action:
-        case Run() | Stop():
+        case Run() | Stop() | Resize():
             return action.container
         case Remove():
             return action.container_id
@@ -159,6 +170,8 @@ def subject_of(action: Action) -> str:
             return action.container
         case EnsureVolumes():
             return VOLUMES
+        case Resize():
+            return RESIZE
         case EnsureSandbox():
             return SANDBOX
         case _:

@@ -6,7 +6,7 @@ Source: kubernetes/pkg/apis/core/v1/helper/qos and pkg/kubelet/{cm,qos,kuberunti
 from collections.abc import Mapping
 from typing import Final
 
-from agent.runtime.protocol import Limits
+from agent.runtime.protocol import Capacity, Limits
 from gitops.kinds import quantity
 from gitops.kinds.core.pod import Container, Pod
 
@@ -38,16 +38,26 @@ def _compute(amounts: Mapping[str, str]) -> dict[str, object]:
     return {name: value for name, value in found.items() if value}
 
 
+def capacity_of(container: Container) -> Capacity:
+    """What of its cgroup may change while it runs."""
+    requests, limits = container["resources"].get("requests", {}), container["resources"].get("limits", {})
+    cpu_request = quantity.parse(requests.get("cpu") or limits.get("cpu", "0"))
+    return Capacity(
+        memory_bytes=int(quantity.parse(limits.get("memory", "0"))),
+        cpu_nano=int(quantity.parse(limits.get("cpu", "0")) * NANO),
+        cpu_shares=max(CPU_SHARES_MIN, int(cpu_request * CPU_SHARES_PER_CORE)),
+    )
+
+
 def limits_of(pod: Pod, container: Container, node_memory_bytes: int) -> Limits:
     """Its cgroup. Without a request the limit counts as one; without both it gets the smallest share of CPU."""
     requests, limits = container["resources"].get("requests", {}), container["resources"].get("limits", {})
-    cpu_limit = quantity.parse(limits.get("cpu", "0"))
-    cpu_request = quantity.parse(requests.get("cpu") or limits.get("cpu", "0"))
+    capacity = capacity_of(container)
     memory_request = int(quantity.parse(requests.get("memory") or limits.get("memory", "0")))
     return Limits(
-        memory_bytes=int(quantity.parse(limits.get("memory", "0"))),
-        cpu_nano=int(cpu_limit * NANO),
-        cpu_shares=max(CPU_SHARES_MIN, int(cpu_request * CPU_SHARES_PER_CORE)),
+        memory_bytes=capacity.memory_bytes,
+        cpu_nano=capacity.cpu_nano,
+        cpu_shares=capacity.cpu_shares,
         oom_score_adj=_oom_score_adj(qos_class(pod), memory_request, node_memory_bytes),
     )
 

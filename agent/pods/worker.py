@@ -23,6 +23,7 @@ from agent.pods.observed import (
     EnsureVolumes,
     PodObserved,
     Remove,
+    Resize,
     Run,
     Stop,
     TearDown,
@@ -194,6 +195,7 @@ class PodWorker:
             withdrawn=self._withdrawn or on_host,
             starting=frozenset(one.container for one, _ in self._busy.values() if isinstance(one, Run)),
             messages=self._messages.known(),
+            allocatable=self._means.node.allocatable,
             offline=self._reporter.offline,
         )
 
@@ -250,6 +252,8 @@ class PodWorker:
                 await effects.stop(means, self._last, action, self._address)
             case Remove():
                 await means.runtime.remove(action.container_id)
+            case Resize():
+                await effects.resize(means, action)
             case Withdraw():
                 await means.network.without(action.address)
                 self._withdrawn = True
@@ -328,6 +332,6 @@ def _overrides(action: Action, running: Action) -> bool:
     """A shorter grace wins, and whoever is to stop does not wait for the end of its postStart hook."""
     if not isinstance(action, Stop):
         return False
-    return isinstance(running, Run) or (
+    return isinstance(running, Run | Resize) or (
         isinstance(running, Stop) and action.grace_seconds < running.grace_seconds
     )

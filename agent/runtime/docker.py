@@ -31,6 +31,7 @@ from agent.runtime.protocol import (
     LABEL_CONTAINER,
     LABEL_POD_UID,
     SANDBOX,
+    Capacity,
     ContainerSpec,
     ContainerState,
     EngineInfo,
@@ -132,6 +133,12 @@ class DockerRuntime:
 
     async def stop(self, container_id: str, *, grace_seconds: float) -> None:
         await self._stream.stop(container_id, grace_seconds=grace_seconds)
+
+    async def resize(self, container_id: str, capacity: Capacity) -> None:
+        try:
+            await self._stream.resize(container_id, capacity)
+        finally:
+            self._details.pop(container_id, None)
 
     async def remove(self, container_id: str) -> None:
         def call() -> None:

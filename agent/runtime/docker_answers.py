@@ -11,6 +11,7 @@ from agent.runtime.protocol import (
     LABEL_POD_NAME,
     LABEL_POD_NAMESPACE,
     LABEL_POD_UID,
+    Capacity,
     ContainerState,
     EngineInfo,
     ImageState,
@@ -72,7 +73,13 @@ def container_state(found: Mapping[str, Any]) -> ContainerState:
         started_at=moment(state["StartedAt"]),
         finished_at=(moment(state["FinishedAt"]) or created) if phase is Phase.EXITED else None,
         labels=labels,
+        capacity=_capacity(found.get("HostConfig") or {}),
     )
+
+
+def _capacity(config: Mapping[str, Any]) -> Capacity:
+    names = ("Memory", "NanoCpus", "CpuShares")
+    return Capacity(*(int(config.get(name) or 0) for name in names))
 
 
 def moment(text: str) -> datetime | None:

@@ -82,7 +82,7 @@ def container_body(
     host: dict[str, Any] = {
         "NetworkMode": f"container:{sandbox_id}",
         "IpcMode": f"container:{sandbox_id}",
-        "PidMode": "host" if spec.host_pid else f"container:{sandbox_id}" if spec.share_processes else "",
+        "PidMode": _pid_mode(spec, sandbox_id),
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
         "Mounts": [_mount(one) for one in spec.mounts],
@@ -120,6 +120,14 @@ def container_body(
     if spec.args:
         body["Cmd"] = list(spec.args)
     return body
+
+
+def _pid_mode(spec: ContainerSpec, sandbox_id: str) -> str:
+    """'': a namespace of its own."""
+    if spec.host_pid:
+        return "host"
+    owner = sandbox_id if spec.share_processes else spec.processes_of
+    return f"container:{owner}" if owner else ""
 
 
 def _mount(mount: Mount) -> dict[str, Any]:

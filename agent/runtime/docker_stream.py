@@ -14,10 +14,11 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from agent.runtime.protocol import LABEL_CLUSTER, LABEL_POD_UID, ExecResult, RuntimeEvent
+from agent.runtime.protocol import LABEL_CLUSTER, LABEL_POD_UID, Capacity, ExecResult, RuntimeEvent
 from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
 
 CONNECT_SECONDS: Final = 10.0
+UPDATE_SECONDS: Final = 30.0  # Less memory than before is taken from its caches first.
 STOP_MARGIN_SECONDS: Final = 30.0  # Beyond the grace: SIGKILL and the removal of its mounts.
 OUTPUT_MAX_BYTES: Final = 16 << 10  # Of an exec; the rest is read and dropped.
 LINE_MAX_BYTES: Final = 1 << 20
@@ -53,6 +54,19 @@ class DockerStream:
             ):
                 return
         except NotFound:
+            return
+
+    async def resize(self, container_id: str, capacity: Capacity) -> None:
+        body = {
+            "Memory": capacity.memory_bytes,
+            "MemorySwap": capacity.memory_bytes,
+            "NanoCpus": capacity.cpu_nano,
+            "CpuShares": capacity.cpu_shares,
+        }
+        # Zero is what Docker takes for "as it was".
+        body = {name: value for name, value in body.items() if value}
+        path = f"/containers/{container_id}/update"
+        async with self._ask("POST", path, body=body, timeout=UPDATE_SECONDS):
             return
 
     async def events(self, cluster: str) -> AsyncGenerator[RuntimeEvent, None]:

@@ -18,6 +18,7 @@ from agent.runtime.protocol import (
     LABEL_IMAGE,
     LABEL_SANDBOX,
     SANDBOX,
+    Capacity,
     ContainerSpec,
     ContainerState,
     EngineInfo,
@@ -58,6 +59,7 @@ class FakeContainer:
     started_at: datetime | None = None
     ends_at: datetime | None = None
     exit_code: int = 0
+    capacity: Capacity | None = None
 
     def state(self, now: datetime) -> ContainerState:
         """As an engine would tell it at this time."""
@@ -82,6 +84,7 @@ class FakeContainer:
             started_at=self.started_at if started or ended else None,
             finished_at=self.ends_at if ended else None,
             labels=self.labels,
+            capacity=self.capacity,
         )
 
 
@@ -153,7 +156,7 @@ class FakeRuntime:
         sandbox = self.containers.get(f"{spec.pod_uid}-{SANDBOX}")
         if sandbox is None:
             raise Invalid(f"container {spec.container}: its sandbox is not there")
-        labels = {**spec.labels, LABEL_IMAGE: spec.image, LABEL_SANDBOX: sandbox.id}
+        labels, limits = {**spec.labels, LABEL_IMAGE: spec.image, LABEL_SANDBOX: sandbox.id}, spec.limits
         self._write(
             FakeContainer(
                 container_id,
@@ -165,6 +168,7 @@ class FakeRuntime:
                 spec.image,
                 labels,
                 created_at=self.clock(),
+                capacity=Capacity(limits.memory_bytes, limits.cpu_nano, limits.cpu_shares),
             )
         )
         return container_id
@@ -189,6 +193,10 @@ class FakeRuntime:
     def kill(self, container_id: str, exit_code: int = KILLED_EXIT_CODE) -> None:
         """As if the process ended by itself: for tests."""
         self._end(self._find(container_id), exit_code)
+
+    async def resize(self, container_id: str, capacity: Capacity) -> None:
+        self._answer()
+        self._write(replace(self._find(container_id), capacity=capacity))
 
     async def remove(self, container_id: str) -> None:
         self._answer()
@@ -280,7 +288,8 @@ class FakeRuntime:
             self.containers.pop(entry["id"], None)
             if "pod_uid" in entry:
                 times = {name: entry[name] and moment_of(entry[name]) for name in TIMES}
-                self.containers[entry["id"]] = FakeContainer(**{**entry, **times})
+                limits = entry.get("capacity") and Capacity(**entry["capacity"])
+                self.containers[entry["id"]] = FakeContainer(**{**entry, **times, "capacity": limits})
         fresh = journal.with_suffix(".new")
         fresh.write_bytes(b"".join(_line(made) for made in self.containers.values()))
         fresh.replace(journal)

@@ -54,6 +54,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What of its limits can change while a container runs. Zero: not set."""
+
+    memory_bytes: int
+    cpu_nano: int
+    cpu_shares: int
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     user: str = ""  # "uid:gid", "uid" or '': the image's.
     groups: tuple[str, ...] = ()
@@ -104,6 +113,7 @@ class ContainerSpec:
     stdin: bool = False
     host_pid: bool = False
     share_processes: bool = False  # The sandbox's PID namespace instead of one of its own.
+    processes_of: str = ""  # The id of a container whose PID namespace it joins.
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,6 +137,7 @@ class ContainerState(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     labels: Mapping[str, str]
+    capacity: Capacity | None = None  # None: the engine does not say.
 
     @property
     def sandbox_id(self) -> str:
@@ -187,6 +198,10 @@ class Runtime(Protocol):
 
     async def stop(self, container_id: str, *, grace_seconds: float) -> None:
         """SIGTERM (or the image's STOPSIGNAL), then SIGKILL after the grace. Returns when it has ended."""
+        ...
+
+    async def resize(self, container_id: str, capacity: Capacity) -> None:
+        """Other limits for a container while it runs. Raises Unavailable if the kernel does not take them."""
         ...
 
     async def remove(self, container_id: str) -> None:

@@ -40,7 +40,8 @@ def references(pod: Pod) -> frozenset[Reference]:
         *_of_volumes(pod),
         *(("Secret", one.get("name", "")) for one in spec.get("imagePullSecrets", ())),
     ]
-    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+    ephemeral = spec.get("ephemeralContainers", ())
+    for container in (*spec.get("initContainers", ()), *spec["containers"], *ephemeral):
         named += _of_container(container)
     return frozenset(Reference(kind, namespace, name) for kind, name in named if name)
 

@@ -58,7 +58,14 @@ def admit_create(
         obj = own_update(None, obj, manager, now, schema.root(kind))
     obj = kind.defaults(obj)
     _refuse(
-        kind, obj, [*check_metadata(kind, obj), *kind.check(obj), *built_in.check(view, kind, obj, settings)]
+        kind,
+        obj,
+        [
+            *check_metadata(kind, obj),
+            *kind.check(obj),
+            *kind.check_create(obj),
+            *built_in.check(view, kind, obj, settings),
+        ],
     )
     obj = cast(T, built_in.created(view, kind, obj, settings))
     return metadata.stamped(kind, obj, now, mint)
@@ -78,8 +85,8 @@ def admit_update(
     """The object to store in place of `old`; `old` itself if nothing changes. See `is_released` for when it vanishes.
 
     Args:
-        subresource: "status": of `new` only status and metadata count. Else: everything but the status counts (where
-            that has a road of its own); another name than "status" is only recorded with what was changed by it.
+        subresource: "status": of `new` only status and metadata count; one of `kind.parts`: that part of it. Else:
+            everything but the status counts (where that has a road of its own); another name is only recorded.
     Raises: BadRequest (another kind), Conflict (another object of that name), Invalid (all broken rules together).
     """
     if kind.group == DECLARED_GROUP:
@@ -97,7 +104,7 @@ def admit_update(
         problems += [
             *check_metadata(kind, new),
             *kind.check(new),
-            *_check_update(kind, old, new),
+            *_check_update(kind, old, new, subresource),
             *built_in.check(view, kind, new, settings),
         ]
     _refuse(kind, new, problems)
@@ -160,6 +167,8 @@ def _of_subresource(kind: Kind[Any], old: T, new: T, subresource: str | None) ->
     """Each road writes its own part: the other is as it was."""
     if subresource == "status":
         return cast(T, {**old, "metadata": new["metadata"], **_status(new)})
+    if part := kind.parts.get(subresource or ""):
+        return cast(T, part.take(old, new))
     if "status" not in kind.subresources:
         return new
     rest = {name: value for name, value in new.items() if name != "status"}
@@ -170,10 +179,12 @@ def _status(obj: KubeObject) -> dict[str, object]:
     return {name: value for name, value in obj.items() if name == "status"}
 
 
-def _check_update(kind: Kind[T], old: T, new: T) -> list[Problem]:
+def _check_update(kind: Kind[T], old: T, new: T, subresource: str | None) -> list[Problem]:
     """What may not change. If something seems to, what an earlier version stored is first completed as of today."""
-    problems = list(kind.check_update(old, new))
-    return problems and list(kind.check_update(cast(T, built_in.as_of_today(kind, old)), new))
+    part = kind.parts.get(subresource or "")
+    check = part.check if part is not None else kind.check_update
+    problems = list(check(old, new))
+    return problems and list(check(cast(T, built_in.as_of_today(kind, old)), new))
 
 
 def _wishes_more(

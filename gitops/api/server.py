@@ -164,6 +164,8 @@ async def _resources(request: web.Request) -> web.StreamResponse:
             handler = log
         case ("scale", "GET" | "PUT" | "PATCH"):
             handler = scale
+        case (part, "GET" | "PUT" | "PATCH") if part in target.kind.parts:
+            handler = _handler(request, target)
         case _:
             raise NotFound("the server could not find the requested resource")
     return await handler(request, target)

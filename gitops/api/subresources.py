@@ -29,6 +29,7 @@ def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
     found = [_STATUS] if "status" in kind.subresources else []
     if "scale" in kind.subresources:
         found.append(_SCALE)
+    found += [Subresource(name, ("get", "patch", "update")) for name in kind.parts]
     if kind is POD:
         found.append(_LOG)
     if kind is GIT_SOURCE:

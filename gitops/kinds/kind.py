@@ -1,6 +1,6 @@
 """What the rest of Gitward knows of a kind: its names, its shape, its defaults, its rules and its table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple
@@ -38,6 +38,13 @@ def _no_problems(*_: object) -> Iterator[Problem]:
     return iter(())
 
 
+class Part(NamedTuple):
+    """A subresource that writes one part of its object."""
+
+    take: Callable[[Any, Any], Any]  # Old and new -> the old object with that part of the new one.
+    check: Callable[[Any, Any], Iterator[Problem]]  # What of this may not be; instead of `check_update`.
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind(Generic[T]):
     """One served kind. Constants such as `POD` are its only instances; they are compared by identity.
@@ -47,6 +54,8 @@ class Kind(Generic[T]):
         defaults: pure; returns the object with Kubernetes' defaults filled in, sharing what did not change.
         check: every broken rule of one object; shape (types, unknown fields) was checked before by the schema.
         check_update: what may not change from the first to the second.
+        check_create: what a new object may not have, though a later one may.
+        parts: subresources that write one part of the object each, by name.
         cells: the row of the table for `columns`, given the object and the present time.
         field_selectors: paths that `fieldSelector` may name besides metadata.name and metadata.namespace.
     """
@@ -62,6 +71,8 @@ class Kind(Generic[T]):
     defaults: Callable[[T], T] = _no_defaults
     check: Callable[[T], Iterator[Problem]] = _no_problems
     check_update: Callable[[T, T], Iterator[Problem]] = _no_problems
+    check_create: Callable[[T], Iterator[Problem]] = _no_problems
+    parts: Mapping[str, Part] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     cells: Callable[[T, datetime], tuple[Cell, ...]] | None = None
     field_selectors: tuple[str, ...] = ()

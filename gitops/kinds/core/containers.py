@@ -142,6 +142,11 @@ class VolumeMount(TypedDict):
     recursiveReadOnly: NotRequired[Literal["Disabled", "IfPossible", "Enabled"]]
 
 
+class ContainerResizePolicy(TypedDict):
+    resourceName: Literal["cpu", "memory"]
+    restartPolicy: Literal["NotRequired", "RestartContainer"]
+
+
 class ContainerRestartRuleOnExitCodes(TypedDict):
     operator: Literal["In", "NotIn"]
     values: NotRequired[list[int]]
@@ -157,6 +162,7 @@ class Container(TypedDict):
     image: str
     imagePullPolicy: Literal["Always", "IfNotPresent", "Never"]
     resources: ResourceRequirements
+    resizePolicy: NotRequired[list[ContainerResizePolicy]]
     terminationMessagePath: str
     terminationMessagePolicy: Literal["File", "FallbackToLogsOnError"]
     command: NotRequired[list[str]]

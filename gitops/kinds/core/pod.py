@@ -28,8 +28,9 @@ from gitops.kinds.core.containers import (
     TCPSocketAction,
     VolumeMount,
 )
-from gitops.kinds.core.pod_checks import check_pod, check_pod_update
+from gitops.kinds.core.pod_checks import check_pod, check_pod_create, check_pod_update
 from gitops.kinds.core.pod_defaults import default_pod, qos_class
+from gitops.kinds.core.pod_parts import POD_PARTS
 from gitops.kinds.core.pod_table import POD_COLUMNS, pod_cells
 from gitops.kinds.core.pod_types import (
     ContainerState,
@@ -87,11 +88,13 @@ POD: Final[Kind[Pod]] = Kind(
     "pods",
     short=("po",),
     categories=("all",),
-    subresources=("status", "log", "binding", "eviction"),
+    subresources=("status", "log", "binding", "eviction", *POD_PARTS),
     shape=Pod,
     defaults=default_pod,
     check=check_pod,
     check_update=check_pod_update,
+    check_create=check_pod_create,
+    parts=POD_PARTS,
     columns=POD_COLUMNS,
     cells=pod_cells,
     field_selectors=(

@@ -10,6 +10,7 @@ from gitops.kinds import names, wording
 from gitops.kinds.core.container_checks import check_container
 from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
+from gitops.kinds.core.pod_parts import check_ephemeral
 from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleration
 from gitops.kinds.core.security import check_securities
 from gitops.kinds.core.volume_checks import check_volumes
@@ -34,6 +35,11 @@ def check_pod(pod: Pod) -> Iterator[Problem]:
     yield from _check_name(pod["spec"], "nodeName", "spec")
 
 
+def check_pod_create(pod: Pod) -> Iterator[Problem]:
+    if pod["spec"].get("ephemeralContainers"):
+        yield wording.forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
 def check_template(template: PodTemplateSpec, field: str) -> Iterator[Problem]:
     """Of a workload whose pods always restart."""
     yield from names.check_labels(template["metadata"].get("labels"), f"{field}.metadata.labels")
@@ -43,6 +49,9 @@ def check_template(template: PodTemplateSpec, field: str) -> Iterator[Problem]:
     yield from check_spec(template["spec"], f"{field}.spec")
     if (policy := template["spec"]["restartPolicy"]) in ("OnFailure", "Never"):
         yield wording.unsupported(f"{field}.spec.restartPolicy", policy, ("Always",))
+    if template["spec"].get("ephemeralContainers"):
+        why = "ephemeral containers not allowed in pod template"
+        yield wording.forbidden(f"{field}.spec.ephemeralContainers", why)
     if template["spec"].get("activeDeadlineSeconds") is not None:
         why = "activeDeadlineSeconds in ReplicaSet is not Supported"
         yield wording.forbidden(f"{field}.spec.activeDeadlineSeconds", why)
@@ -101,7 +110,8 @@ def _check_containers(spec: PodSpec, volumes: frozenset[str], field: str) -> Ite
     if not spec.get("containers"):
         yield wording.required(f"{field}.containers")
     seen: set[str] = set()
-    for group in ("initContainers", "containers"):
+    yield from check_ephemeral(spec, field)
+    for group in ("initContainers", "containers", "ephemeralContainers"):
         containers: list[Container] = _raw(spec).get(group) or []
         for index, container in enumerate(containers):
             at = f"{field}.{group}[{index}]"

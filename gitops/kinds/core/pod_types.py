@@ -6,7 +6,7 @@ are in `pod.py`.
 
 from typing import Literal, NotRequired, TypedDict
 
-from gitops.kinds.core.containers import Container, EphemeralContainer
+from gitops.kinds.core.containers import Container, EphemeralContainer, ResourceRequirements
 from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
 from gitops.kinds.core.security import PodSecurityContext
 from gitops.kinds.core.volumes import Volume
@@ -127,6 +127,8 @@ class ContainerStatus(TypedDict):
     state: NotRequired[ContainerState]
     lastState: NotRequired[ContainerState]
     containerID: NotRequired[str]
+    resources: NotRequired[ResourceRequirements]  # What the container has.
+    allocatedResources: NotRequired[dict[str, str]]  # What the node keeps for it.
 
 
 class PodIP(TypedDict):

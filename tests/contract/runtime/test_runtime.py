@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -9,7 +10,16 @@ import pytest
 
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.fake import EXIT_CODE, RUN_FOR, FakeRuntime
-from agent.runtime.protocol import SANDBOX, ContainerSpec, ContainerState, Phase, Runtime, SandboxSpec
+from agent.runtime.protocol import (
+    SANDBOX,
+    Capacity,
+    ContainerSpec,
+    ContainerState,
+    Limits,
+    Phase,
+    Runtime,
+    SandboxSpec,
+)
 from gitops.kinds.errors import NotFound
 from tests.docker.engine import IMAGE, lacks, private_engine
 
@@ -123,6 +133,24 @@ def test_a_container_is_created_then_runs_then_ends_by_its_stop(make: Make) -> N
         assert ended.phase is Phase.EXITED
         assert ended.exit_code == 143
         assert ended.finished_at is not None
+
+    run(make, scenario)
+
+
+def test_a_running_container_gets_other_limits(make: Make) -> None:
+    async def scenario(pod: Pod) -> None:
+        await pod.sandbox()
+        limits = Limits(memory_bytes=64 << 20, cpu_shares=102)
+        made = await pod.runtime.ensure_container(replace(pod.spec("sleep", "60"), limits=limits))
+        await pod.runtime.start(made)
+        before = await pod.until(Phase.RUNNING)
+        for _ in range(2):
+            await pod.runtime.resize(made, Capacity(128 << 20, 500_000_000, 204))
+        after = await pod.state("app")
+
+        assert before.capacity == Capacity(64 << 20, 0, 102)
+        assert after.capacity == Capacity(128 << 20, 500_000_000, 204)
+        assert (after.phase, after.pid) == (Phase.RUNNING, before.pid)
 
     run(make, scenario)
 

@@ -17,7 +17,12 @@ def test_pods_are_told_with_what_is_answered_of_them_and_no_more() -> None:
 
     assert pods["responseKind"] == {"group": "", "version": "v1", "kind": "Pod"}
     assert pods["shortNames"] == ["po"]
-    assert [sub["subresource"] for sub in pods["subresources"]] == ["log", "status"]
+    assert [sub["subresource"] for sub in pods["subresources"]] == [
+        "ephemeralcontainers",
+        "log",
+        "resize",
+        "status",
+    ]
 
 
 def test_both_forms_tell_the_same_resources() -> None:
