@@ -7,7 +7,7 @@ import asyncio
 import gc
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -46,6 +46,7 @@ from gitops.controllers.sources import SOURCES
 from gitops.controllers.taint_eviction import taint_eviction
 from gitops.controllers.timeline import TIMELINE
 from gitops.kinds import registry
+from gitops.kinds.core.pod_security import Level
 from gitops.kinds.errors import Invalid, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, GitSource, GitSourceSpec
 from gitops.kinds.objects import KubeObject, key_of
@@ -57,7 +58,7 @@ from gitops.store.contract import ABSENT, Batch, Put, Txn
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_compact import Retention
 from gitops.sync.authors import Authors
-from gitops.sync.operators import is_operators, remember
+from gitops.sync.operators import OperatorSource, is_operators, remember
 from gitops.sync.secrets.sealed_keys import FOLDER, keep_fresh
 from gitops.sync.statuses.poster import Poster
 from gitops.sync.statuses.tokens import TokenFile
@@ -90,6 +91,7 @@ class MasterSettings:
     forge_token_file: Path | None = None  # None: no commit statuses are posted.
     retention: Retention = RETENTION
     tls_sans: tuple[str, ...] = ()  # Further names and addresses that the API's certificate bears.
+    pod_security: Level = Level.PRIVILEGED
 
 
 class Master:
@@ -98,14 +100,25 @@ class Master:
     Attributes:
         cluster: 8 hex digits, from the CA: names this cluster in labels, links and sockets.
         port: where the API listens.
+        rules: what admission is told, by the API and the runner alike.
         followed: the sources, as `sources()` gave them last; may be read from any thread.
         broken: gets the exception that ended a part of the master; a process with half a master is of no use.
     """
 
     def __init__(
-        self, settings: MasterSettings, store: SqliteStore, authority: Authority, syncer: Syncer
+        self,
+        settings: MasterSettings,
+        store: SqliteStore,
+        authority: Authority,
+        syncer: Syncer,
+        operators: Mapping[str, OperatorSource],
     ) -> None:
         self.settings, self.authority, self.syncer = settings, authority, syncer
+        self.rules = AdmissionSettings(
+            settings.service_cidr,
+            settings.pod_security,
+            {name: source.spec for name, source in operators.items()},
+        )
         self.cluster = hashlib.sha256(authority.cert).hexdigest()[:8]
         self.port = settings.listen[1]
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -166,14 +179,14 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         )
         syncer = Syncer(store, settings.data_dir, parser, sync, clock=clock.now, epoch=store.epoch)
         stack.push_async_callback(syncer.close)
-        master = Master(settings, store, authority, syncer)
+        master = Master(settings, store, authority, syncer, sync.sources)
         stack.callback(store.subscribe(master.noted))
         await _create_missing(store, settings, clock, mint)
         for name, source in settings.sync.sources.items():
             await _follow(store, name, source.spec, clock, mint)
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
-        runs = RunnerSettings(cluster=AdmissionSettings(settings.service_cidr), epoch=store.epoch)
+        runs = RunnerSettings(cluster=master.rules, epoch=store.epoch)
         runner = Runner(store, _controllers(settings, clock), clock, mint, runs)
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store, settings.retention), name="compact"),
@@ -266,7 +279,7 @@ async def _serving(
     door = Doorkeeper(master.authority, str(settings.pod_cidr), str(settings.service_cidr))
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
                    trigger=master.syncer.look_now, facts=Authors(settings.data_dir),
-                   cluster=AdmissionSettings(settings.service_cidr), doorkeeper=door)  # fmt: skip
+                   cluster=master.rules, doorkeeper=door)  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
             yield port

@@ -12,6 +12,7 @@ import orjson
 
 from gitops.admission import built_in, metadata
 from gitops.admission.merge import own_update
+from gitops.admission.pod_security import refuse_pod_security
 from gitops.admission.refusal import forbidden, invalid
 from gitops.admission.settings import DEFAULT, Mint, Settings
 from gitops.kinds import schema
@@ -42,8 +43,8 @@ def admit_create(
         view: what is there already: the namespace, other services' addresses.
         obj: as stated; what the server sets is ignored, and a status where that has a road of its own.
         manager: who is recorded as owner of the stated fields; None: nobody. Fields that git states need no other.
-    Raises: BadRequest (another kind), NotFound (no such namespace), Forbidden (the namespace is going), AlreadyExists,
-        Invalid (all broken rules together).
+    Raises: BadRequest (another kind), NotFound (no such namespace), Forbidden (the namespace is going, or
+        a pod that may not be), AlreadyExists, Invalid (all broken rules together).
     """
     if kind.group == DECLARED_GROUP:
         return obj
@@ -68,6 +69,7 @@ def admit_create(
         ],
     )
     obj = cast(T, built_in.created(view, kind, obj, settings))
+    refuse_pod_security(view, kind, None, obj, settings)
     return metadata.stamped(kind, obj, now, mint)
 
 
@@ -87,7 +89,8 @@ def admit_update(
     Args:
         subresource: "status": of `new` only status and metadata count; one of `kind.parts`: that part of it. Else:
             everything but the status counts (where that has a road of its own); another name is only recorded.
-    Raises: BadRequest (another kind), Conflict (another object of that name), Invalid (all broken rules together).
+    Raises: BadRequest (another kind), Conflict (another object of that name), Invalid (all broken rules together),
+        Forbidden (pods that may not be).
     """
     if kind.group == DECLARED_GROUP:
         return new
@@ -108,6 +111,8 @@ def admit_update(
             *built_in.check(view, kind, new, settings),
         ]
     _refuse(kind, new, problems)
+    if subresource != "status":
+        refuse_pod_security(view, kind, old, new, settings)
     if metadata.has_generation(kind) and _wishes_more(kind, old, given, new, subresource):
         new = with_meta(new, generation=old["metadata"].get("generation", 0) + 1)
     return old if new == old else new

@@ -1,8 +1,12 @@
-"""What admission is told from outside: the cluster's address range, and where ids come from."""
+"""What admission is told from outside: the cluster's address range, how far pods may go, and where ids come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, Protocol
+
+from gitops.kinds.core.pod_security import Level
+from gitops.kinds.source_spec import GitSourceSpec
 
 
 class Mint(Protocol):
@@ -19,9 +23,17 @@ class Mint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of the cluster as a whole; the same for every write."""
+    """Of the cluster as a whole; the same for every write.
+
+    Attributes:
+        pod_security: what no pod may pass, wherever it comes from.
+        operator_sources: the sources that the operator states, as stated; objects of all others are held to `baseline`.
+            None: all are the operator's.
+    """
 
     service_cidr: IPv4Network
+    pod_security: Level = Level.PRIVILEGED
+    operator_sources: Mapping[str, GitSourceSpec] | None = None
 
     @property
     def api_address(self) -> IPv4Address:

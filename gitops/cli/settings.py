@@ -43,9 +43,12 @@ def _address(text: str) -> str:
 def _ip(text: str) -> str:
     """An IPv4 address, or '' for none."""
     return str(ipaddress.IPv4Address(text)) if text else text
+def _any_network(text: str) -> str:
+    return str(ipaddress.ip_network(text))
 
 
 Network = Annotated[str, AfterValidator(_network)]
+AnyNetwork = Annotated[str, AfterValidator(_any_network)]
 Address = Annotated[str, AfterValidator(_address)]
 Ip = Annotated[str, AfterValidator(_ip)]
 NODE_NAME: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
@@ -107,6 +110,8 @@ class UpSettings(BaseModel):
     require_fast_forward: bool = False
     allowed_signers_file: Path | None = None
     gpg_keys_file: Path | None = None
+    pod_security: str = Field(default="privileged", pattern=r"^(privileged|baseline|restricted)$")
+    allow_source_networks: tuple[AnyNetwork, ...] = ()
     sources: tuple[SourceSettings, ...] = ()  # Of `gitward.yaml`, beside the one that the flags name.
 
     @model_validator(mode="after")

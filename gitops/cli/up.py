@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from typing import Any, Final
 
 import uvloop
@@ -23,6 +23,7 @@ from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.sources import spec_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, logs
+from gitops.kinds.core.pod_security import Level
 from gitops.kinds.source_spec import check_spec
 from gitops.master import Master, MasterSettings, running
 from gitops.store.sqlite_compact import Retention
@@ -119,6 +120,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
             age_key_file=age_key_file_of(settings.age_key_file, settings.data_dir),
             sources=sources,
             render_bin_dir=settings.render_bin_dir,
+            networks=tuple(ip_network(one) for one in settings.allow_source_networks),
         ),
         source_name=settings.source_name,
         forge_token_file=settings.forge_token_file,
@@ -126,6 +128,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
             history_seconds=settings.history_seconds, history_revisions_max=settings.history_revisions
         ),
         tls_sans=settings.tls_sans,
+        pod_security=Level(settings.pod_security),
     )
 
 

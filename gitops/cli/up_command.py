@@ -116,6 +116,19 @@ def up(  # One parameter a flag: this is the border where flags become a value.
         int, typer.Option(envvar=env("HISTORY_REVISIONS"), help="And how many revisions at most.")
     ] = 1_000_000,
     render_bin_dir: RenderBinDir = None,
+    pod_security: Annotated[
+        str,
+        typer.Option(
+            envvar=env("POD_SECURITY"), help="What pods may ask for: privileged, baseline or restricted."
+        ),
+    ] = "privileged",
+    allow_source_network: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar=env("ALLOW_SOURCE_NETWORK"),
+            help="A network that sources stated by objects may reach, though it is this host's or link-local.",
+        ),
+    ] = None,
 ) -> None:
     """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
     from gitops.cli.up import run_up
@@ -156,5 +169,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             history_seconds=seconds_of("--history", history),
             history_revisions=history_revisions,
             render_bin_dir=render_bin_dir,
+            pod_security=pod_security,
+            allow_source_networks=tuple(allow_source_network or ()),
         )
     )

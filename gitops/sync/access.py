@@ -16,9 +16,11 @@ from urllib.parse import unquote, urlsplit
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.sensitive import Sensitive
 from gitops.sync.git import BARE
+from gitops.sync.reach import Network, Pin
 
 OPERATORS_PROTOCOLS: Final = "https:ssh:http:file"
 OBJECTS_PROTOCOLS: Final = "https:ssh"
+SSH_PORT: Final = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Access:
         credentials_file: lines such as `https://user:token@host`, as git's credential store writes them.
         credentials: the same, from a Secret.
         ca_file: certificates beside those of the system.
+        networks: what may be reached though `reach.py` refuses it; not asked of the operator's.
     """
 
     trusted: bool = True
@@ -39,11 +42,12 @@ class Access:
     credentials_file: Path | None = None
     credentials: Sensitive | None = None
     ca_file: Path | None = None
+    networks: tuple[Network, ...] = ()
 
 
-def environment_for(url: str, access: Access, home: Path) -> dict[str, str]:
+def environment_for(url: str, access: Access, home: Path, pin: Pin | None = None) -> dict[str, str]:
     """What git is told beside its arguments. `home`: a private directory; for the operator's sources `write_config` was
-    there."""
+    there. `pin`: the addresses that the host of the URL has, whatever it is looked up to later."""
     environment = {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig") if access.trusted else "/dev/null",
@@ -51,14 +55,14 @@ def environment_for(url: str, access: Access, home: Path) -> dict[str, str]:
         "GIT_ASKPASS": "/bin/false",
         "SSH_ASKPASS": "/bin/false",
         "GIT_ALLOW_PROTOCOL": OPERATORS_PROTOCOLS if access.trusted else OBJECTS_PROTOCOLS,
-        "GIT_SSH_COMMAND": _ssh_command(access),
+        "GIT_SSH_COMMAND": _ssh_command(access, pin),
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_LITERAL_PATHSPECS": "1",
     }
     if not access.trusted:
         environment |= {BARE: "1", "HOME": str(home), "LANG": "C.UTF-8"}
-    return environment | _configured(_settings(url, access))
+    return environment | _configured(_settings(url, access, pin))
 
 
 def write_config(home: Path) -> None:
@@ -74,8 +78,11 @@ def write_config(home: Path) -> None:
         file.write_text(text)
 
 
-def _settings(url: str, access: Access) -> list[tuple[str, str]]:
+def _settings(url: str, access: Access, pin: Pin | None) -> list[tuple[str, str]]:
     settings = [] if access.trusted else [("credential.helper", "")]
+    if pin is not None and pin.is_https and pin.addresses != (pin.host,):
+        addresses = ",".join(f"[{one}]" if ":" in one else one for one in pin.addresses)
+        settings.append(("http.curloptResolve", f"{pin.host}:{pin.port}:{addresses}"))
     if access.ca_file is not None:
         settings.append(("http.sslCAInfo", str(access.ca_file)))
     header = _basic_header(url, _credential_lines(access))
@@ -96,7 +103,7 @@ def _configured(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
     return pairs
 
 
-def _ssh_command(access: Access) -> str:
+def _ssh_command(access: Access, pin: Pin | None) -> str:
     """git has a shell take this apart; every part is ours or the operator's, and quoted."""
     command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "StrictHostKeyChecking=yes"]
     known_hosts = access.known_hosts_file
@@ -107,6 +114,10 @@ def _ssh_command(access: Access) -> str:
         known_hosts = known_hosts or Path("/dev/null")
         if access.ssh_key_file is None:
             command += ["-o", "IdentityFile=none"]
+    if pin is not None and not pin.is_https:
+        # Known hosts are sought by the name still, as ssh writes it there.
+        alias = pin.host if pin.port == SSH_PORT else f"[{pin.host}]:{pin.port}"
+        command += ["-o", f"HostName={pin.addresses[0]}", "-o", f"HostKeyAlias={alias}"]
     if known_hosts is not None:
         command += ["-o", f"UserKnownHostsFile={known_hosts}"]
     if access.ssh_key_file is not None:

@@ -55,7 +55,7 @@ class Following:
     def __init__(self, found: GitSource, grant: Grant, tools: Tools) -> None:
         """BadRequest: a URL, a branch or a path that git should not see."""
         self.spec, self.uid, self.grant = found["spec"], uid(found), grant
-        self._keys, self._renderer = tools.keys(), tools.renderer
+        self._keys, self._renderer, self._parser = tools.keys(), tools.renderer, tools.parser
         self._files = Files(dict(grant.material))
         source = source_of(found)
         self.mirror = Mirror(tools.sources, source, with_files(grant.access, self._files))
@@ -75,8 +75,13 @@ class Following:
     def fetch(self, state: CommitState, *, is_moved: bool) -> Fetched:
         """The newest commit, if it is to be followed. Blocks. `is_moved`: the source followed something else before.
 
-        Refused: it is not. Unavailable, NotFound: it cannot be reached.
+        Refused: it is not. Unavailable, NotFound, BadRequest: it cannot be reached, or may not be.
         """
+        if not self.grant.access.trusted and not self._parser.is_confined():
+            raise Refused(
+                f"source {self.mirror.source.name}: this host offers neither namespaces nor Landlock: a source that an "
+                "object states is not read on it, the operator's own (flags, gitward.yaml) is"
+            )
         commit = self.mirror.fetch()
         notes: list[Note] = []
         old = state.get("fetched")

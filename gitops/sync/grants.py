@@ -23,6 +23,7 @@ from gitops.kinds.sensitive import Sensitive
 from gitops.reconcile import Reader
 from gitops.sync.access import Access
 from gitops.sync.operators import OperatorSource, is_operators
+from gitops.sync.reach import Network
 from gitops.sync.signatures import Signers
 
 SECRET_KEYS: Final = ("credentials", "identity", "known_hosts", "ca.crt")
@@ -61,15 +62,22 @@ class Files:
         return Path(f"/proc/{os.getpid()}/fd/{descriptor}")
 
 
-def grant_of(view: Reader, source: GitSource, named: Mapping[str, OperatorSource]) -> Grant:
-    """BadRequest: the Secret is not there, not to be used here, or holds nothing of use. Unavailable: a file of the
+def grant_of(
+    view: Reader,
+    source: GitSource,
+    named: Mapping[str, OperatorSource],
+    networks: tuple[Network, ...] = (),
+) -> Grant:
+    """What a source may use. `networks`: those that an object's source may reach though they would be refused.
+
+    BadRequest: the Secret is not there, not to be used here, or holds nothing of use. Unavailable: a file of the
     operator's cannot be read."""
     if is_operators(source, named):
         own = named[source["metadata"].get("name", "")]
         access = Access(True, own.ssh_key_file, own.known_hosts_file, own.credentials_file)
         return Grant(access, _signers(source, own))
     material = _material(view, source)
-    access = Access(trusted=False, credentials=material.pop("credentials", None))
+    access = Access(trusted=False, credentials=material.pop("credentials", None), networks=networks)
     return Grant(access, _signers(source, None), tuple(material.items()))
 
 
@@ -83,6 +91,7 @@ def with_files(access: Access, files: Files) -> Access:
         known_hosts_file=files.path("known_hosts"),
         credentials=access.credentials,
         ca_file=files.path("ca.crt"),
+        networks=access.networks,
     )
 
 

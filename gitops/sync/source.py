@@ -13,6 +13,7 @@ from gitops.sync.access import Access, environment_for, write_config
 from gitops.sync.apps import checked_path
 from gitops.sync.catfile import CatFile
 from gitops.sync.git import Output, checked_url, kill, run, shown_url
+from gitops.sync.reach import Pin, pinned
 
 FETCH_SECONDS_MAX: Final = 300.0
 READ_SECONDS_MAX: Final = 60.0
@@ -73,6 +74,7 @@ class Mirror:
         self._directory = self._home / "mirror.git"
         self._catfile: CatFile | None = None
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._pin: Pin | None = None  # Of what an object states; as of the last fetch.
         self._stopped = False
         if source.branch is not None:
             _check_branch(source.branch)
@@ -81,7 +83,10 @@ class Mirror:
     def fetch(self) -> str:
         """Fetch the branch; the full id of its newest commit. A failed fetch leaves the mirror as it was.
 
-        Unavailable: not reached, or not let in; NotFound: no such branch, or nothing in it yet."""
+        Unavailable: not reached, or not let in; NotFound: no such branch, or nothing in it yet; BadRequest: a host that
+        this source may not reach."""
+        if not self.access.trusted:
+            self._pin = pinned(self._url, self.access.networks)
         self._prepare()
         reference = f"refs/heads/{self.source.branch}" if self.source.branch else "HEAD"
         output = self.git(
@@ -218,7 +223,7 @@ class Mirror:
         write_config(self._home)
 
     def _environment(self) -> dict[str, str]:
-        return environment_for(self._url, self.access, self._home)
+        return environment_for(self._url, self.access, self._home, self._pin)
 
     def _asked(self, arguments: tuple[str, ...]) -> str:
         output = self.git(arguments)

@@ -21,6 +21,7 @@ from gitops.sync.declare import Declaring, Look, declare
 from gitops.sync.following import Following, Refused, Tools, is_moved
 from gitops.sync.grants import grant_of
 from gitops.sync.operators import OperatorSource
+from gitops.sync.reach import Network
 from gitops.sync.render.renderer import Renderer
 from gitops.sync.secrets.key_files import KeyFiles
 from gitops.sync.telling import Note, bounded, report
@@ -53,12 +54,14 @@ class SyncSettings:
         render_bin_dir: None: kubectl and helm are in `bin` of the data directory or on PATH.
         sources: those that the operator names, by name.
         interval_seconds: for sources that say nothing else.
+        networks: those that sources stated by objects may reach though `reach.py` refuses them.
     """
 
     age_key_file: Path | None = None
     render_bin_dir: Path | None = None
     sources: Mapping[str, OperatorSource] = field(default_factory=dict)
     interval_seconds: float = 30.0
+    networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,7 @@ class Syncer:
         return {"nextLook": micro_timestamp(moment), "failures": failures}
 
     def _followed(self, name: str, found: GitSource) -> Following:
-        grant = grant_of(self._store.view(), found, self._settings.sources)
+        grant = grant_of(self._store.view(), found, self._settings.sources, self._settings.networks)
         known = self._following.get(name)
         if known is not None:
             same = known.spec == found["spec"] and known.grant == grant and known.uid == uid(found)

@@ -30,6 +30,7 @@ CHILD_FILES_MAX: Final = (
     2_000  # Then a fresh child, so that the limits on one child are limits on a few files.
 )
 DEATHS_MAX: Final = 20  # Of children in one look; each costs FILE_SECONDS_MAX at most.
+CONFINED: Final = frozenset(("empty root", "Landlock"))  # One of them is enough.
 
 What = Literal["manifests", "rendered", "input"]
 
@@ -49,6 +50,11 @@ class Parser:
         """Start the zygote if it does not run. Unavailable: it does not come up."""
         with self._lock:
             self._start()
+
+    def is_confined(self) -> bool:
+        """Whether what reads a repository cannot reach our files. Unavailable: it does not come up."""
+        self.start()
+        return bool(CONFINED & {*self.isolation.split(", ")})
 
     def parse(self, files: Sequence[tuple[str, bytes]], *, what: What = "manifests") -> list[bytes | Failure]:
         """(path, content) of each file into what `unpacked` takes. What kills its child is a failure of that file.

@@ -26,6 +26,7 @@ _REQUIRED_KEYS: Final = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
+_NO_LINE_ENDS: Final = str.maketrans("", "", "\r\n")
 
 O = TypeVar("O", bound=KubeObject)  # noqa: E741 # Any object: only its data fields are looked at.
 
@@ -46,18 +47,31 @@ class Secret(KubeObject):
 def seal_values(obj: O) -> O:
     """The object with every text in data, binaryData and stringData made `Sensitive`.
 
-    A Secret's stringData is moved into data as base64, where it wins. What is no text is left for the schema to refuse.
-    Sealing twice is sealing once.
+    A Secret's stringData is moved into data as base64, where it wins; base64 in several lines becomes one, as Go's
+    decoder takes it. What is no text is left for the schema to refuse. Sealing twice is sealing once.
     """
     sealed: dict[str, Any] = dict(obj)
     for name in SEALED_FIELDS:
         if isinstance(values := sealed.get(name), Mapping):
-            sealed[name] = {
-                key: Sensitive(value) if isinstance(value, str) else value for key, value in values.items()
-            }
+            is_base64 = name == "binaryData" or (name == "data" and obj["kind"] == "Secret")
+            sealed[name] = {key: _sealed(value, is_base64) for key, value in values.items()}
     if obj["kind"] == "Secret":
         _merge_string_data(sealed)
     return cast(O, sealed)
+
+
+def _sealed(value: object, is_base64: bool) -> object:
+    if not isinstance(value, str | Sensitive):
+        return value
+    found = _one_line(value) if is_base64 else value
+    return Sensitive(found) if isinstance(found, str) else found
+
+
+def _one_line(value: str | Sensitive) -> str | Sensitive:
+    if isinstance(value, str):
+        return value.translate(_NO_LINE_ENDS)
+    text = value.reveal()
+    return Sensitive(text.translate(None, b"\r\n")) if b"\n" in text or b"\r" in text else value
 
 
 def _merge_string_data(sealed: dict[str, Any]) -> None:
@@ -69,6 +83,13 @@ def _merge_string_data(sealed: dict[str, Any]) -> None:
     del sealed["stringData"]
     if encoded or "data" in sealed:
         sealed["data"] = {**(sealed.get("data") or {}), **encoded}
+
+
+def default_config_map(config: ConfigMap) -> ConfigMap:
+    """Its base64 in one line each, sealed or not."""
+    values = config.get("binaryData") or {}
+    one_line = {key: _one_line(value) for key, value in values.items()}
+    return config if one_line == values else {**config, "binaryData": one_line}
 
 
 def default_secret(secret: Secret) -> Secret:
@@ -178,6 +199,7 @@ CONFIG_MAP: Final[Kind[ConfigMap]] = Kind(
     "configmaps",
     short=("cm",),
     shape=ConfigMap,
+    defaults=default_config_map,
     check=check_config_map,
     check_update=check_config_update,
     columns=columns("Name", "Data", "Age", numbers=["Data"]),

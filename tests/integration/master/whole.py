@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from shutil import copytree
 from time import monotonic
@@ -22,6 +22,7 @@ from gitops.client import Client, logs
 from gitops.kinds import registry
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod_security import Level
 from gitops.kinds.gitward import DECLARED, GIT_SOURCE, GitSource, GitSourceSpec, GitSourceStatus, declared_key
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
@@ -164,6 +165,8 @@ class Site:
         identity, self.recipient = keygen()
         (self.data / "age.key").write_text(identity)
         self.service_cidr = IPv4Network("10.78.0.0/16")
+        self.pod_security = Level.PRIVILEGED
+        self.networks = (ip_network("127.0.0.0/8"),)  # Where tests have their servers.
 
     def add_shop(self) -> str:
         """The example shop with its encrypted secret and configmap as the first commit; its id."""
@@ -204,8 +207,9 @@ class Site:
             pod_cidr=IPv4Network("10.77.0.0/16"),
             service_cidr=self.service_cidr,
             interval_seconds=NEVER_SECONDS,
-            sync=SyncSettings(sources={SOURCE: OperatorSource(source)}),
+            sync=SyncSettings(sources={SOURCE: OperatorSource(source)}, networks=self.networks),
             source_name=SOURCE,
+            pod_security=self.pod_security,
         )
         async with (
             running(settings, self.parser) as master,

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -163,10 +164,12 @@ def following(
     render_bin_dir: Path | None = None,
     declared_by_an_object: bool = False,
     files: dict[str, Path] | None = None,
+    networks: tuple[str, ...] = ("127.0.0.0/8",),
     **spec: Any,
 ) -> R:
     """Run `story` with a syncer whose clock moves a second at each reading. The source is the operator's own, unless
-    it is `declared_by_an_object`; `files`: keys and tokens that the operator gives it."""
+    it is `declared_by_an_object`; `files`: keys and tokens that the operator gives it;
+    `networks`: what objects' sources may reach of this host, where the tests' servers are."""
 
     async def main() -> R:
         moments = iter(START + timedelta(seconds=number) for number in range(100_000))
@@ -183,7 +186,11 @@ def following(
         operators: dict[str, OperatorSource] = {}
         if not declared_by_an_object:
             operators["shop"] = OperatorSource(source["spec"], **(files or {}))
-        settings = SyncSettings(sources=operators, render_bin_dir=render_bin_dir)
+        settings = SyncSettings(
+            sources=operators,
+            render_bin_dir=render_bin_dir,
+            networks=tuple(ip_network(one) for one in networks),
+        )
         syncer = Syncer(store, data, parser, settings, clock=lambda: next(moments), tell=lines.append)
         try:
             return await story(Followed(store, syncer, lines, operators))

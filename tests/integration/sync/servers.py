@@ -104,7 +104,7 @@ def http_server(folder: Path, *, user: str = "", tls: Path | None = None) -> Ite
 
 
 def make_tls(folder: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key; the folder."""
+    """A self-signed certificate for 127.0.0.1 and git.example.invalid, and its key; the folder."""
     folder.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
@@ -118,7 +118,10 @@ def make_tls(folder: Path) -> Path:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("git.example.invalid")]
+            ),
+            critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

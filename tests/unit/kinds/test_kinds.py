@@ -143,6 +143,30 @@ def test_secrets(fields: dict[str, Any], expected: list[str]) -> None:
     assert problems(SECRET, a_secret(**fields)) == expected
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_in_several_lines_is_taken_as_kubernetes_takes_it(end: str) -> None:
+    """Go's decoder passes over line ends, and what it decoded is stored in one line; other white space is none."""
+    secret: Any = {**a_secret(), "data": {"a": f"aGVs{end}bG8={end}", "b": Sensitive(f"aGVs{end}bG8=")}}
+    config: Any = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a"},
+        "data": {"t": f"x{end}"},
+        "binaryData": {"a": f"aGVs{end}bG8="},
+    }
+
+    stored: Any = SECRET.defaults(secret)
+    kept: Any = CONFIG_MAP.defaults(config)
+
+    assert [value.reveal() for value in stored["data"].values()] == [b"aGVsbG8=", b"aGVsbG8="]
+    assert (kept["binaryData"], kept["data"]) == ({"a": "aGVsbG8="}, {"t": f"x{end}"})
+    assert list(SECRET.check(stored)) == []
+    assert list(CONFIG_MAP.check(kept)) == []
+    secret["data"] = {"a": "aGVs bG8="}
+    (problem,) = SECRET.check(SECRET.defaults(secret))
+    assert problem.message == "Invalid value: illegal base64 data"
+
+
 def test_an_immutable_config_map_keeps_its_values() -> None:
     old: Any = {
         "apiVersion": "v1",
