@@ -143,12 +143,17 @@ def _rendered(roots: Sequence[Root], top: Path, keyring: Keyring, bin_dir: Path 
     return [
         Rendered(
             one.job,
-            replace(one.file, path=_shown(top, one.file.path)) if one.file else None,
+            _seen(top, one.file) if one.file else None,
             tuple(_shown(top, line) for line in one.problems),
             tuple(_shown(top, line) for line in one.warnings),
         )
         for one in found
     ]
+
+
+def _seen(top: Path, file: File) -> File:
+    places = {index: place._replace(file=_shown(top, place.file)) for index, place in file.places.items()}
+    return replace(file, path=_shown(top, file.path), places=places)
 
 
 def _from(top: Path, path: str) -> str:

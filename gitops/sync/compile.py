@@ -5,6 +5,7 @@ An object of an unknown kind is no problem and waits until its kind is served, u
 mistyped `Deploymnt` of apps/v1 taken for a custom resource, the Deployment would have left git, and be deleted.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 
 from gitops.kinds import registry, schema, unsupported, versions
 from gitops.kinds.core.config import SEALED_FIELDS, SECRET, seal_values
-from gitops.kinds.keys import Key
+from gitops.kinds.keys import Key, Origin
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.names import check_metadata
 from gitops.kinds.objects import KubeObject, key_of, with_meta
@@ -58,11 +59,15 @@ Opener = Callable[[Parsed], list[Document]]  # Raises BadField.
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was read. `looks_like_manifest`: what cannot be read of it is an error (other JSON is nobody's)."""
+    """A file that was read. `looks_like_manifest`: what cannot be read of it is an error (other JSON is nobody's).
+
+    `places`: of documents that were rendered, by index: where they are stated, as far as that is known.
+    """
 
     path: str
     parsed: Parsed
     looks_like_manifest: bool = True
+    places: Mapping[int, Origin] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def compile_file(file: File, opener: Opener, lines: FieldLines) -> Sheet:
     warnings: list[str] = []
     manifests = [document for document in documents if _is_manifest(document.value)]
     for document in manifests:
-        place = _Place(file.path, document, lines)
+        place = _Place(file, document, lines)
         stated = _stated(place, problems=problems, warnings=warnings)
         if stated is not None:
             objects.append(stated)
@@ -144,6 +149,8 @@ def _documents(file: File, opener: Opener, lines: FieldLines) -> tuple[Failure |
         return None, opener(parsed)
     except BadField as error:
         document = parsed.documents[error.document]
+        if (origin := file.places.get(document.index)) is not None:
+            return Failure(1, f"{error} (of {origin.file}:{origin.line})"), ()
         path = ".".join(part for part in (document.path, error.field) if part)
         line = nearest_line(dict(lines(file.path, document.index)), path) or document.line
         return Failure(line, str(error)), ()
@@ -160,17 +167,22 @@ def _is_manifest(value: Json) -> bool:
 class _Place:
     """A document and where it stands."""
 
-    def __init__(self, file: str, document: Document, lines: FieldLines) -> None:
-        self.file, self.line, self.value = file, document.line, document.value
+    def __init__(self, file: File, document: Document, lines: FieldLines) -> None:
+        origin = file.places.get(document.index)
+        self.file, self.line = (origin.file, origin.line) if origin else (file.path, document.line)
+        self.value = document.value
         self._index, self._path, self._lines = document.index, document.path, lines
+        self._rendered_by = file.path if origin else ""
 
     def told(self, about: Key | None, problem: Problem) -> str:
-        """`file:line: Deployment shop/web: spec.replicas: …`, with the line of the field."""
+        """`file:line: Deployment shop/web: spec.replicas: …`, with the line of the field, or of what was rendered the
+        line where its source begins."""
         path = ".".join(part for part in (self._path, problem.field) if part)
-        lines = dict(self._lines(self.file, self._index)) if path else {}
+        lines = dict(self._lines(self.file, self._index)) if path and not self._rendered_by else {}
         line = (nearest_line(lines, path) if path else None) or self.line
         field = "" if not problem.field or problem.field in problem.message else f"{problem.field}: "
-        return f"{self.file}:{line}: {f'{about}: ' if about else ''}{field}{problem.message}"
+        by = f" (rendered by {self._rendered_by})" if self._rendered_by else ""
+        return f"{self.file}:{line}: {f'{about}: ' if about else ''}{field}{problem.message}{by}"
 
 
 def _stated(place: _Place, *, problems: list[str], warnings: list[str]) -> Stated | None:

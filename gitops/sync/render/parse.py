@@ -69,10 +69,10 @@ def parse_input(content: bytes) -> Parsed:
 
 
 def parse_rendered(content: bytes) -> Parsed:
-    """What a renderer put out: objects, each as if it began at line 1, encrypted ones among others."""
+    """What a renderer put out: objects, encrypted ones among others. Lines are those of the output."""
     try:
         found = load_objects(content)
-        documents = tuple(Document(_unwrapped(one.value), 1, index) for index, one in enumerate(found))
+        documents = tuple(Document(_unwrapped(one.value), one.line, index) for index, one in enumerate(found))
         return Parsed(documents, embedded=embedded_in(documents))
     except Unreadable as error:
         return Parsed(failure=Failure(1, f"line {error.line} of what was rendered: {error.what}"))

@@ -8,22 +8,24 @@ needs keys comes afterwards, each time. It blocks: for threads, any number of so
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from gitops.kinds.errors import Invalid
+from gitops.kinds.keys import Origin
 from gitops.kinds.yaml import Document
 from gitops.sync.compile import File
 from gitops.sync.render.binaries import Binaries
 from gitops.sync.render.box import End
 from gitops.sync.render.charts import draws, placed
+from gitops.sync.render.origins import named_files, of_chart, of_kustomization
 from gitops.sync.render.parse import Failure, Parsed
 from gitops.sync.render.plan import Job, Planner
-from gitops.sync.render.roots import Root, Tool
+from gitops.sync.render.roots import KUSTOMIZATIONS, Root, Tool
 from gitops.sync.render.sandbox import Sandbox
 from gitops.sync.render.tree import Tree
 from gitops.sync.render.unseal import SealedFile, Unsealing, VerifiedKey
@@ -33,6 +35,8 @@ from gitops.sync.zygote import Parser, unpacked
 
 AT_ONCE: Final = min(os.cpu_count() or 1, 4)
 CACHE_BYTES_MAX: Final = 16 << 20  # For reverts, and what is asked again with another key.
+PLACE_BYTES: Final = 300
+LOOKED_THROUGH_BYTES_MAX: Final = 4 << 20  # Of resources, for where an object is stated.
 FOLDER: Final = "render"
 BINARIES: Final = "bin"
 _ALIASES: Final = (re.compile(rb"[\s\[{,:-]&\w"), re.compile(rb"[\s\[{,:-]\*\w"))
@@ -56,11 +60,13 @@ class _Output:
     sealed: tuple[tuple[str, bytes], ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    places: Mapping[int, Origin] = field(default_factory=dict)  # By the document's index in the answer.
     is_lasting: bool = True  # Time and memory may be better next time.
 
     @property
     def size_bytes(self) -> int:
-        return len(self.answer) + sum(len(answer) for _, answer in self.sealed) + 1_000
+        sealed = sum(len(answer) for _, answer in self.sealed)
+        return len(self.answer) + sealed + PLACE_BYTES * len(self.places) + 1_000
 
 
 class Renderer:
@@ -153,7 +159,25 @@ class Renderer:
         (answer,) = self._parser.parse([(job.root.file, end.output)], what="rendered")
         if isinstance(answer, Failure):
             return _Output(problems=(f"{at}{answer.what}",), is_lasting=False)
-        return _Output(answer, tuple(sealed), tuple(self._warnings(job, files, end)))
+        warned = tuple(self._warnings(job, files, end))
+        places = self._places(job, dict(files), end.output, unpacked(answer).documents)
+        return _Output(answer, tuple(sealed), warned, places=places)
+
+    def _places(
+        self, job: Job, files: Mapping[str, bytes], output: bytes, documents: Sequence[Document]
+    ) -> Mapping[int, Origin]:
+        if job.root.tool == "helm":
+            return of_chart(output, documents, job.root.folder, files)
+        own = {path: content for path, content in files.items() if path.rpartition("/")[2] in KUSTOMIZATIONS}
+        kustomizations = {path: held[0].value for path, held in self._read(own).items() if len(held) == 1}
+        named = {path: files[path] for path in named_files(kustomizations, files.keys() - own.keys())}
+        if sum(map(len, named.values())) > LOOKED_THROUGH_BYTES_MAX:
+            return {}
+        return of_kustomization(documents, kustomizations, self._read(named))
+
+    def _read(self, files: Mapping[str, bytes]) -> dict[str, Sequence[Document]]:
+        answers = self._parser.parse([*files.items()])
+        return {path: unpacked(answer).documents for path, answer in zip(files, answers, strict=True)}
 
     def _judged(self, files: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[tuple[str, bytes]]]:
         """Bombs as problems, and (path, answer) of what is encrypted. Few files look as if they could be either."""
@@ -206,9 +230,9 @@ class Renderer:
         unsealing = Unsealing(
             [SealedFile(path, one) for path, one in sealed if one], verified_key, placeholders=placeholders
         )
-        documents, problems = _opened(kept, unsealing)
+        documents, problems = _opened(kept, unsealing, job.root.file, output.places)
         if problems:
-            return Rendered(job, None, tuple(f"{at}{problem}" for problem in problems), tuple(told))
+            return Rendered(job, None, tuple(problems), tuple(told))
         position = {document.index: place for place, document in enumerate(documents)}
         embedded = tuple(
             one._replace(document=position[index])
@@ -216,17 +240,25 @@ class Renderer:
             if (index := parsed.documents[one.document].index) in position
         )
         return Rendered(
-            job, File(job.root.file, Parsed(tuple(documents), embedded=embedded)), (), tuple(told)
+            job,
+            File(job.root.file, Parsed(tuple(documents), embedded=embedded), places=output.places),
+            (),
+            tuple(told),
         )
 
 
-def _opened(documents: Sequence[Document], unsealing: Unsealing) -> tuple[list[Document], list[str]]:
+def _opened(
+    documents: Sequence[Document], unsealing: Unsealing, root: str, places: Mapping[int, Origin]
+) -> tuple[list[Document], list[str]]:
+    """Each as if it began at line 1 of the root: the lines of what was put out are nobody's."""
     opened, problems = [], []
     for document in documents:
         try:
-            opened.append(unsealing.opened(document))
+            opened.append(replace(unsealing.opened(document), line=1))
         except Invalid as error:
-            problems.append(str(error))
+            origin = places.get(document.index)
+            by = f" (rendered by {root})"
+            problems.append(f"{origin}: {error}{by}" if origin else f"{root}:1: {error}")
     return opened, problems
 
 

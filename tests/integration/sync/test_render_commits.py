@@ -34,7 +34,7 @@ def test_a_commit_of_manifests_overlays_and_charts_is_declared(tmp_path: Path) -
             "kubectl v1.35.2 (kustomize v5.7.1)",
         ]
         (claim,) = followed.record("Deployment", "web", "prod", "apps")["claims"]
-        assert (claim["file"], claim["line"], claim["commit"]) == ("prod/kustomization.yaml", 1, commit)
+        assert (claim["file"], claim["line"], claim["commit"]) == ("base/web.yaml", 1, commit)
 
         repository.commit({"base/web.yaml": DEPLOYMENT.replace("web:1", "web:2")})
         assert (await followed.look()).declared
@@ -72,7 +72,7 @@ def test_a_render_that_fails_holds_the_commit_back_and_is_repaired(tmp_path: Pat
     following(tmp_path, str(repository.folder), story, render_bin_dir=renderers())
 
 
-def test_an_object_that_is_wrong_is_told_with_its_kustomization_and_name(tmp_path: Path) -> None:
+def test_an_object_that_is_wrong_is_told_with_its_file_and_name(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repo")
     repository.commit(
         {**SHOP, "base/web.yaml": DEPLOYMENT.replace("  selector", "  replicas: many\n  selector")}
@@ -80,9 +80,7 @@ def test_an_object_that_is_wrong_is_told_with_its_kustomization_and_name(tmp_pat
 
     async def story(followed: Followed) -> None:
         assert not (await followed.look()).declared
-        assert followed.lines[0].startswith(
-            "prod/kustomization.yaml:1: Deployment.apps prod/web: spec.replicas: "
-        )
+        assert followed.lines[0].startswith("base/web.yaml:1: Deployment.apps prod/web: spec.replicas: ")
 
     following(tmp_path, str(repository.folder), story, render_bin_dir=renderers())
 

@@ -142,7 +142,7 @@ def test_the_key_is_asked_again_for_what_is_remembered(shop: World) -> None:
     assert shop.renderer.runs == runs
     (problem,) = without.problems
     assert problem.startswith(
-        "k/kustomization.yaml:1: Secret big-db: stringData.password does not decrypt: k/s.yaml: cannot decrypt"
+        "k/s.yaml:1: Secret big-db: stringData.password does not decrypt: k/s.yaml: cannot decrypt"
     )
 
 
