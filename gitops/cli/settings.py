@@ -43,6 +43,8 @@ def _address(text: str) -> str:
 def _ip(text: str) -> str:
     """An IPv4 address, or '' for none."""
     return str(ipaddress.IPv4Address(text)) if text else text
+
+
 def _any_network(text: str) -> str:
     return str(ipaddress.ip_network(text))
 
