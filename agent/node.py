@@ -46,10 +46,12 @@ from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
 
-__all__ = ["NodeSettings", "down_containers", "run_node", "write_config"]
+__all__ = ["CONTAINER_LINE", "VOLUMES_LINE", "NodeSettings", "down_containers", "run_node", "write_config"]
 
 log = logging.getLogger(__name__)
 
+CONTAINER_LINE: Final = "removed container"  # How the lines of `down_containers` begin.
+VOLUMES_LINE: Final = "removed the volumes of pod"
 RETRY_SECONDS: Final = 2.0
 LOOPBACK: Final = "127.0.0.1"
 ELSEWHERE: Final = "192.0.2.1"  # TEST-NET-1: nobody's.
@@ -298,14 +300,14 @@ async def down_containers(settings: NodeSettings) -> list[str]:
         states = await runtime.states()
         await asyncio.gather(*(runtime.remove(state.id) for state in states))
         done += [
-            f"removed container {one.container} of pod {one.pod_namespace}/{one.pod_name}" for one in states
+            f"{CONTAINER_LINE} {one.container} of pod {one.pod_namespace}/{one.pod_name}" for one in states
         ]
     finally:
         await runtime.close()
     volumes = PodVolumes(settings.volumes_dir)
     for pod_uid in sorted(await volumes.uids()):
         await volumes.remove(pod_uid)
-        done.append(f"removed the volumes of pod {pod_uid}")
+        done.append(f"{VOLUMES_LINE} {pod_uid}")
     return done
 
 

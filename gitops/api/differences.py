@@ -1,4 +1,7 @@
-"""`GET /gitward/v1/diff`: what is live against what git states, on the fields that it states. No field else counts."""
+"""`GET /gitward/v1/diff`: what is live against what git states, on the fields that it states. No field else counts.
+
+Or against what a commit stated when it was the declared one: what going back to it would change.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,33 +13,70 @@ from gitops.admission import merge
 from gitops.admission.fields import Path, shown, values_of
 from gitops.api.context import CLOCK, STORE
 from gitops.api.gitward import allow_operators, answer, told
+from gitops.api.past import moment_of
 from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.errors import Invalid
-from gitops.kinds.gitward import DECLARED_GROUP, MANAGER, Claim, Declared, live_key
+from gitops.kinds.gitward import DECLARED_GROUP, MANAGER, Claim, Declared, declared_key, live_key
+from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, key_of
+from gitops.store.contract import Scope, Store
 from gitops.view import View
 
 Json = dict[str, Any]
 
 
 async def diff(request: web.Request) -> web.Response:
-    """`?source=…`, without it every source. Each object that differs: `missing` (not live), `extra` (live, and not in
-    git any more), or `changed` with its fields; with what is in the way, if something is."""
+    """`?source=…`, without it every source; `?at=COMMIT`: as that stated things.
+
+    Each object that differs: `missing` (not live), `extra` (live, and not in git any more), or `changed` with its
+    fields; with what is in the way, if something is.
+    """
     allow_operators(request)
     view, now = request.app[STORE].view(), request.app[CLOCK]()
-    source = request.query.get("source", "")
-    found = [one for record in cast(Iterator[Declared], view.list_group(DECLARED_GROUP))
-             if (one := _difference(view, record, source, now)) is not None]  # fmt: skip
+    source, at = request.query.get("source", ""), request.query.get("at", "")
+    records = list(cast(Iterator[Declared], view.list_group(DECLARED_GROUP)))
+    then = await _records_at(request.app[STORE], at, records) if at else records
+    found = [one for record in then if (one := _difference(view, record, source, now, at)) is not None]
+    stated = {key_of(record) for record in then}
+    late = [record for record in records if at and key_of(record) not in stated]
+    found += [one for record in late if (one := _since(view, record, source, at)) is not None]
     return answer({"objects": sorted(found, key=lambda one: (one["file"], one["line"]))})
 
 
-def _difference(view: View, record: Declared, source: str, now: datetime) -> Json | None:
+async def _records_at(store: Store, at: str, records: list[Declared]) -> list[Declared]:
+    """The records as they were when a commit was the declared one. Errors as `past.moment_of`, and Expired."""
+    revision = await moment_of(store, at)
+    kinds = {declared_key(kind.key("", "")).kind for kind in registry.ALL} | {one["kind"] for one in records}
+    found: list[Declared] = []
+    for kind in sorted(kinds):
+        found += cast(list[Declared], await store.list(Scope(DECLARED_GROUP, kind), at=revision))
+    return found
+
+
+def _since(view: View, record: Declared, source: str, at: str) -> Json | None:
+    """What that commit did not know: it would go."""
+    claim, key = _claim(record), live_key(key_of(record))
+    if (source and claim["source"] != source) or view.object(key) is None:
+        return None
+    return {**_told(key, claim, "extra"), "why": f"it came after {at}", "fields": []}
+
+
+def _claim(record: Declared) -> Claim:
+    return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])
+
+
+def _told(key: Key, claim: Claim, state: str) -> Json:
+    places = {name: cast(Json, claim)[name] for name in ("source", "commit", "file", "line")}
+    return {"object": key._asdict(), "state": state, **places}
+
+
+def _difference(view: View, record: Declared, source: str, now: datetime, at: str) -> Json | None:
     """None: nothing differs, or the claim that counts is another source's."""
-    claim = next((one for one in record["claims"] if one["state"] == "declared"), record["claims"][0])
+    claim = _claim(record)
     if source and claim["source"] != source:
         return None
     key = live_key(key_of(record))
@@ -51,13 +91,13 @@ def _difference(view: View, record: Declared, source: str, now: datetime) -> Jso
         state = "changed" if fields else ""
     if not state:
         return None
-    names = ("source", "commit", "file", "line")
-    place = {name: cast(Json, claim)[name] for name in names}
+    if at:  # What was in the way then says nothing of now.
+        return {**_told(key, claim, state), "why": "", "fields": fields}
     status = record.get("status") or {}
     why = status.get("problem") or status.get("waiting") or status.get("after") or status.get("kept") or ""
     if claim["state"] == "held":
         why = "its deletion is held: a commit with the trailer Gitward-Allow-Prune lets it go"
-    return {"object": key._asdict(), "state": state, **place, "why": why, "fields": fields}
+    return {**_told(key, claim, state), "why": why, "fields": fields}
 
 
 def _fields(kind: Kind[Any], claim: Claim, live: KubeObject, now: datetime) -> list[Json]:

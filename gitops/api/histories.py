@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gitops.api.context import FACTS, STORE
 from gitops.api.gitward import allow_operators, answer, key_asked
+from gitops.api.gone import first_standing, last_record
 from gitops.api.reasons import facts
 from gitops.kinds.errors import Expired, NotFound
 from gitops.kinds.gitward import GIT_SOURCE, Claim, CommitTimes, Declared, GitSourceStatus, declared_key
@@ -68,17 +69,24 @@ def _change(claim: Claim, times: CommitTimes | None) -> Json:
     return {**{name: cast(Mapping[str, object], claim)[name] for name in names}, **cast(Json, times or {})}
 
 
+def _what(claim: Claim) -> tuple[str, str, str]:
+    return claim["source"], claim["commit"], claim["state"]
+
+
 async def _changes(store: Store, key: Key) -> list[Claim]:
     """The claims by which an object changed, newest first: its record's versions that state another commit's words."""
     record_key = declared_key(key)
     record = cast("Declared | None", store.view().object(record_key))
-    if record is None:
-        raise NotFound(f"no source declares {key}")
     changes: list[Claim] = []
+    if record is None:
+        gone = await last_record(store, key)
+        if gone is None:
+            raise NotFound(f"no source declares {key}, nor did one as far back as the past reaches")
+        record, claim = gone.record, first_standing(gone.record)
+        changes.append(cast(Claim, {**claim, "commit": gone.commit, "state": "withdrawn"}))
     for _ in range(VERSIONS_MAX):
-        claim = next((one for one in record["claims"] if one["state"] == "declared"), record["claims"][0])
-        what = (claim["source"], claim["commit"], claim["state"])
-        if not changes or what != (changes[-1]["source"], changes[-1]["commit"], changes[-1]["state"]):
+        claim = first_standing(record)
+        if claim["state"] != "withdrawn" and (not changes or _what(claim) != _what(changes[-1])):
             changes.append(claim)
         before = Revision((int(record["metadata"].get("resourceVersion", "0")) >> 16) - 1)
         if before < 1 or before < store.floors.history:

@@ -9,6 +9,7 @@ from aiohttp import web
 from gitops.admission.fields import decode, shown
 from gitops.api.context import FACTS, STORE
 from gitops.api.gitward import allow_operators, answer, key_asked
+from gitops.api.gone import first_standing, last_record
 from gitops.kinds.commits import FactsOf
 from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.pod import POD, Pod
@@ -29,12 +30,12 @@ Json = dict[str, Any]
 
 
 async def why(request: web.Request) -> web.Response:
-    """`?resource=…&namespace=…&name=…`. NotFound: neither is there such an object, nor does git state one."""
+    """`?resource=…&namespace=…&name=…`. NotFound: neither is there such an object, nor did git ever state one."""
     allow_operators(request)
     view, key = request.app[STORE].view(), key_asked(request)
     live, record = view.object(key), view.get(DECLARED, declared_key(key))
     if live is None and record is None:
-        raise NotFound(f"there is no {key}, and no source declares one")
+        return answer(await _gone(request, key))
     owners = list(_owners(view, live)) if live else []
     records = [record, *(view.get(DECLARED, declared_key(key_of(owner))) for owner in owners)]
     stated = next((one for one in records if one is not None), None)
@@ -50,6 +51,17 @@ async def why(request: web.Request) -> web.Response:
         told["status"] = stated.get("status") or {}
         told["declared"] = await _declared(stated, request.app[FACTS])
     return answer(told)
+
+
+async def _gone(request: web.Request, key: Key) -> Json:
+    """Of an object that is no more: where it stood last, and the commit that took it away."""
+    found = await last_record(request.app[STORE], key)
+    if found is None:
+        raise NotFound(f"there is no {key}, and no source declares one")
+    claim, facts_of = first_standing(found.record), request.app[FACTS]
+    removed = {"commit": found.commit, **await facts(facts_of, claim["source"], found.commit)}
+    return {"object": key._asdict(), "live": False, "madeBy": [], "status": {}, "removedBy": removed,
+            "declared": await _declared(found.record, facts_of)}  # fmt: skip
 
 
 async def _declared(record: Declared, facts_of: FactsOf) -> list[Json]:

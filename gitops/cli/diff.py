@@ -1,4 +1,4 @@
-"""`gitward diff`: what is live against what git states, on the fields that it states."""
+"""`gitward diff`: what is live against what git states, or a commit of it did, on the fields that it states."""
 
 import asyncio
 import json
@@ -16,9 +16,10 @@ from gitops.kinds.printable import shown
 Json = dict[str, Any]
 
 
-def run_diff(kubeconfig: Path, source: str, *, output: str) -> None:
-    """Print it; a line on stderr where nothing differs. Raises what the client raises."""
-    found = asyncio.run(_ask(kubeconfig, {"source": source} if source else {}))
+def run_diff(kubeconfig: Path, at: str, source: str, *, output: str) -> None:
+    """Print it; a line on stderr where nothing differs. `at` '': what git states now. Raises what the client raises."""
+    asked = {"source": source, "at": at}
+    found = asyncio.run(_ask(kubeconfig, {name: value for name, value in asked.items() if value}))
     lines = [line for one in found["objects"] for line in _lines(one)]
     emit(found, output, "".join(f"{shown(line)}\n" for line in lines))
     if output == "table" and not lines:

@@ -16,7 +16,7 @@ import requests
 import typer
 
 from agent import teardown
-from agent.node import NodeSettings, down_containers
+from agent.node import CONTAINER_LINE, VOLUMES_LINE, NodeSettings, down_containers
 from agent.runtime.protocol import LABEL_CLUSTER
 from agent.settings import RUN_DIR, read_config
 from gitops.cli import pidfile
@@ -104,10 +104,21 @@ def _remove_containers(cluster: str, host: str, data_dir: Path) -> GitwardError 
         docker_host=host,
     )  # fmt: skip
     try:
-        _say(asyncio.run(down_containers(node)))
+        _say(summed_up(asyncio.run(down_containers(node))))
     except GitwardError as error:
         return error
     return None
+
+
+def summed_up(lines: list[str]) -> list[str]:
+    """One line for all containers and volumes, of which a node has hundreds."""
+    words = (CONTAINER_LINE, VOLUMES_LINE)
+    containers, volumes = (sum(line.startswith(word) for line in lines) for word in words)
+    parts = [f"{count} {noun if count == 1 else more}"
+             for count, noun, more in ((containers, "container", "containers"),
+                                       (volumes, "pod's volumes", "pods' volumes")) if count]  # fmt: skip
+    others = [line for line in lines if not line.startswith(words)]
+    return [f"removed {' and '.join(parts)}", *others] if parts else others
 
 
 def _say(lines: list[str]) -> None:

@@ -1,6 +1,6 @@
 """`gitward`: the commands and their flags. Every flag has an environment variable and a key in `gitward.yaml`.
 
-Exit codes: 0 done, 1 failed, 64 wrong usage. An error is one line on stderr.
+Exit codes: 0 done, 1 failed, 3 done but for deletions that are held, 64 wrong usage. An error is one line on stderr.
 """
 
 import sys
@@ -23,11 +23,12 @@ from gitops.cli.flags import DataDir, Kubeconfig, Output, RenderBinDir, env
 from gitops.cli.seconds import seconds_of
 from gitops.cli.sources import SOURCES_KEY, sources_of
 from gitops.cli.up_command import up
-from gitops.cli.usage import WrongUsage
+from gitops.cli.usage import DeletionsHeld, WrongUsage
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.printable import shown_text
 
 EXIT_FAILED: Final = 1
+EXIT_HELD: Final = 3
 EXIT_USAGE: Final = 64  # EX_USAGE of sysexits.h.
 EXIT_INTERRUPTED: Final = 130  # As a shell says for SIGINT.
 
@@ -199,6 +200,9 @@ def main() -> None:
     except WrongUsage as error:
         _complain(error)
         sys.exit(EXIT_USAGE)
+    except DeletionsHeld as error:
+        _complain(error)
+        sys.exit(EXIT_HELD)
     except GitwardError as error:
         _complain(error)
         sys.exit(EXIT_FAILED)

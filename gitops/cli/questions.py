@@ -51,7 +51,15 @@ def why(
 
 
 def diff(
-    source: Annotated[str, typer.Argument(help="[default: every source]")] = "",
+    at: Annotated[
+        str,
+        typer.Argument(
+            metavar="[COMMIT]", help="Against what this commit stated: what going back would change."
+        ),
+    ] = "",
+    source: Annotated[
+        str, typer.Option("--source", envvar=env("SOURCE"), help="Which source. [default: every source]")
+    ] = "",
     output: Output = "table",
     kubeconfig: Kubeconfig = None,
     data_dir: DataDir = None,
@@ -59,7 +67,7 @@ def diff(
     """Show what is live against what git states, on the fields that it states."""
     from gitops.cli.diff import run_diff
 
-    run_diff(settings.kubeconfig_of(kubeconfig, data_dir), source, output=output)
+    run_diff(settings.kubeconfig_of(kubeconfig, data_dir), at, source, output=output)
 
 
 def history(

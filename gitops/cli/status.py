@@ -27,7 +27,9 @@ async def _ask(kubeconfig: Path) -> dict[str, Any]:
         sources = await client.list(GIT_SOURCE)
         nodes = await client.list(NODE)
         deployments = await client.list(DEPLOYMENT)
+        problem = await client.not_ready()
     return {
+        "problem": problem,
         "sources": [_source(source) for source in sources.items],
         "nodes": [_node(node) for node in nodes.items],
         "workloads": [
@@ -74,7 +76,8 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def _table(found: dict[str, Any]) -> str:
-    parts = [_sources(found["sources"]), _told(found["sources"])]
+    problem = f"error: the master is not ready: {shown(found['problem'])}\n" if found["problem"] else ""
+    parts = [problem, _sources(found["sources"]), _told(found["sources"])]
     parts.append(columns(("NODE", "READY"), [(node["name"], node["ready"]) for node in found["nodes"]]))
     unwell = [entry for entry in found["workloads"] if entry["health"] != "Healthy"]
     rows = [(entry["kind"], entry["name"], entry["health"], entry["why"]) for entry in unwell]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import typer
 
 from gitops.cli.status import HELD
+from gitops.cli.usage import DeletionsHeld
 from gitops.client import Client
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
 from gitops.kinds.core.pod import POD
@@ -28,16 +29,19 @@ class NotSynced(GitwardError):
 
 
 def run_sync(kubeconfig: Path, source: str, *, wait: bool, timeout_seconds: float) -> None:
-    """Raises NotFound for an unknown source, NotSynced if it fails."""
+    """Raises NotFound for an unknown source, NotSynced if it fails, DeletionsHeld if it waited and some are."""
     asyncio.run(_sync(kubeconfig, source, wait=wait, timeout_seconds=timeout_seconds))
 
 
 async def _sync(kubeconfig: Path, name: str, *, wait: bool, timeout_seconds: float) -> None:
     async with Client.from_kubeconfig(kubeconfig) as client:
+        is_held = False
         for source in await _sources(client, name):
             looked = str(source["metadata"].get("name"))
             await client.request("POST", f"/apis/gitward.io/v1alpha1/gitsources/{looked}/sync")
-            await _report(client, looked, wait=wait, timeout_seconds=timeout_seconds)
+            is_held |= await _report(client, looked, wait=wait, timeout_seconds=timeout_seconds)
+        if is_held:
+            raise DeletionsHeld(HELD)
 
 
 async def _sources(client: Client, name: str) -> tuple[GitSource, ...]:
@@ -49,14 +53,14 @@ async def _sources(client: Client, name: str) -> tuple[GitSource, ...]:
     return found
 
 
-async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: float) -> None:
-    """Tell what the look found; with `wait`, follow it to its end."""
+async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: float) -> bool:
+    """Tell what the look found; with `wait`, follow it to its end, and say whether deletions are held then."""
     source = await client.get(GIT_SOURCE, "", name)
     if problems := (source.get("status") or {}).get("problems"):
         raise NotSynced("\n".join(shown(line) for line in problems))
     if not wait:
         typer.echo(f"{name}: {_commit(source).get('declared', '')[:7] or 'nothing'} declared")
-        return
+        return False
     missing = "it is looked at"
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -67,18 +71,17 @@ async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: flo
         raise NotSynced(f"{name}: not live and healthy after {timeout_seconds:g} s: {missing}") from error
     if sys.stderr.isatty():
         typer.echo("\r\x1b[K", nl=False, err=True)
-    _told_live(name, await client.get(GIT_SOURCE, "", name))
+    return _told_live(name, await client.get(GIT_SOURCE, "", name))
 
 
-def _told_live(name: str, source: GitSource) -> None:
-    """The rest of a commit goes live beside deletions that are held: they are told, and what lets them happen."""
+def _told_live(name: str, source: GitSource) -> bool:
+    """The rest of a commit goes live beside deletions that are held: they are told, and whether there are any."""
     held = (source.get("status") or {}).get("held") or []
     number = f", but {len(held)} deletion{'s' if len(held) > 1 else ''} held" if held else ""
     typer.echo(f"{name}: {_commit(source).get('live', '')[:7]} live and healthy{number}")
     for line in held:
         typer.echo(f"held: {shown(line)}", err=True)
-    if held:
-        typer.echo(HELD, err=True)
+    return bool(held)
 
 
 async def _missing(client: Client, name: str) -> AsyncIterator[str]:

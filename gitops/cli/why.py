@@ -37,6 +37,8 @@ def _lines(found: Json) -> Iterator[str]:
         yield f"  made by {_key(owner)}"
     if not found["declared"]:
         yield "  no source declares it"
+    if removed := found.get("removedBy"):
+        yield f"  removed by commit {removed['commit'][:SHORT_ID]}{_words(removed)}; before that"
     for claim in found["declared"]:
         yield from _claim(claim, found["object"])
     yield from _status(found["status"])
@@ -52,8 +54,11 @@ def _claim(claim: Json, asked: Json) -> Iterator[str]:
     what = "" if claim["object"] == asked else f"{_key(claim['object'])} "
     state = "" if claim["state"] == "declared" else f" ({claim['state']})"
     yield f"  {what}declared by source {claim['source']} at {claim['file']}:{claim['line']}{state}"
-    words = f" {claim['subject']!r} by {claim['author']}, {claim['written']}" if "author" in claim else ""
-    yield f"  last changed by commit {claim['commit'][:SHORT_ID]}{words}"
+    yield f"  last changed by commit {claim['commit'][:SHORT_ID]}{_words(claim)}"
+
+
+def _words(told: Json) -> str:
+    return f" {told['subject']!r} by {told['author']}, {told['written']}" if "author" in told else ""
 
 
 def _status(status: Json) -> Iterator[str]:

@@ -199,6 +199,17 @@ class Client:
             found: dict[str, Any] = orjson.loads(await answer.read())
             return found
 
+    async def not_ready(self) -> str:
+        """What `/readyz` complains of; '' if the server is ready. Raises Unavailable if it does not answer at all."""
+        url, limit = self.credentials.url + "/readyz", aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        try:
+            async with self._session().get(url, timeout=limit) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unavailable(error) from error
+        failed = [line[3:] for line in text.splitlines() if line.startswith("[-]")]
+        return "" if answer.status < 400 else "; ".join(failed) or text.strip()
+
     @asynccontextmanager
     async def websocket(self, path: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """An open WebSocket, pinged every 10 seconds: a dead peer is noticed within 15."""

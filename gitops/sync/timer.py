@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -24,6 +25,8 @@ class Timer:
         self._ring = ring
         self._scheduler = AsyncIOScheduler(
             timezone="UTC",
+            # On the loop, at once: what is put off is cancelled, and logged as a failure, if we end in that moment.
+            executors={"default": DebugExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_SECONDS_MAX},
         )
         self._scheduler.start()
@@ -31,7 +34,7 @@ class Timer:
     def set(self, name: str, moment: datetime) -> None:
         """In place of the moment that was set before."""
         self._scheduler.add_job(
-            self._rung, "date", run_date=moment, args=(name,), id=name, replace_existing=True
+            self._ring, "date", run_date=moment, args=(name,), id=name, replace_existing=True
         )
 
     def drop(self, name: str) -> None:
@@ -42,6 +45,3 @@ class Timer:
 
     def close(self) -> None:
         self._scheduler.shutdown(wait=False)
-
-    async def _rung(self, name: str) -> None:
-        self._ring(name)

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 from tests.integration.api.builders import a_deployment, a_node
@@ -97,3 +98,20 @@ def test_a_master_that_is_gone_is_one_line(cluster: Cluster) -> None:
     assert ended.code == 1
     assert ended.err.startswith("API server https://127.0.0.1:9: ")
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_master_that_takes_no_writes_is_told_first(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.live(LIVE)
+    full = property(lambda _: "the disk is full: make room")
+    monkeypatch.setattr(type(cluster.api.store), "problem", full)
+
+    table = cluster.run("status")
+    found = json.loads(cluster.run("status", "-o", "json").out)
+
+    assert (
+        table.out.splitlines()[0]
+        == "error: the master is not ready: store failed: the disk is full: make room"
+    )
+    assert found["problem"] == "store failed: the disk is full: make room"

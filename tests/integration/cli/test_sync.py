@@ -93,7 +93,7 @@ def test_deletions_that_are_held_are_told_beside_a_live_commit(cluster: Cluster)
     ended = cluster.run("sync", "--wait")
 
     assert ended == (
-        0,
+        3,
         "main: 3f2c1ab live and healthy, but 2 deletions held\n",
         "held: ConfigMap default/a (was in a.yaml:1)\nheld: ConfigMap default/b (was in b.yaml:1)\n"
         "held: deleted after a commit with the trailer `Gitward-Allow-Prune: all`, or a number\n",

@@ -84,7 +84,8 @@ def test_secrets_are_hidden_now_and_in_the_past(site: Site, shell: Shell) -> Non
             for output in ("json", "yaml")
             for words in (
                 ("get", "secret", "keys"), ("get", "secrets", "--at", first), ("get", "secret", "keys", "--at", second),
-                ("get", "cm", "prices", "--at", first), ("why", "secret/keys"), ("diff",), ("history", "secret/keys"),
+                ("get", "cm", "prices", "--at", first), ("why", "secret/keys"), ("diff",), ("diff", first),
+                ("history", "secret/keys"),
             )
         ]  # fmt: skip
         hidden = await asked(whole, shell, "get", "secret", "keys", "--at", first)
@@ -138,7 +139,7 @@ def test_diff_tells_what_cannot_be_applied_and_nothing_else(site: Site, shell: S
         await whole.look()
         await whole.until(lambda: len(whole.status().get("unapplied") or ()) == 1)
 
-        told = await ask(whole, shell, "diff", "shop")
+        told = await ask(whole, shell, "diff", "--source", "shop")
 
         assert (same.out, same.err) == ("", "nothing differs\n")
         lines = told.out.splitlines()
@@ -203,5 +204,61 @@ def test_only_operators_may_ask(site: Site) -> None:
             for path in ("get?resource=secrets", "why?resource=pods&name=a&namespace=b", "diff", "history"):
                 with pytest.raises(Forbidden):
                     await node.request("GET", f"/gitward/v1/{path}")
+
+    site.run(story)
+
+
+def test_diff_with_a_commit_tells_what_going_back_would_change(site: Site, shell: Shell) -> None:
+    async def story(whole: Whole) -> None:
+        first = await whole.goes_live({"a.yaml": config_map("a", "one"), "b.yaml": config_map("b")}, "one")
+        second = await whole.goes_live(
+            {"a.yaml": config_map("a", "two"), "b.yaml": None, "c.yaml": config_map("c")}, "two"
+        )
+        await whole.settled()
+
+        back = await ask(whole, shell, "diff", first[:7])
+        here = await ask(whole, shell, "diff", second[:7])
+        unknown = await ask(whole, shell, "diff", "beef123")
+
+        assert back.out.splitlines() == [
+            f"a.yaml:1 @ {first[:7]}: ConfigMap default/a differs",
+            "  .data.a",
+            '  - "two"',
+            '  + "one"',
+            f"b.yaml:1 @ {first[:7]}: ConfigMap default/b is not live",
+            f"c.yaml:1 @ {second[:7]}: ConfigMap default/c is live, and not in git any more: it came after {first[:7]}",
+        ]
+        assert (here.out, here.err) == ("", "nothing differs\n")
+        assert (unknown.code, unknown.err) == (
+            1,
+            "no source declared a commit beef123: see `gitward history`\n",
+        )
+
+    site.run(story)
+
+
+def test_of_an_object_that_is_gone_the_commit_that_took_it_is_known(site: Site, shell: Shell) -> None:
+    async def story(whole: Whole) -> None:
+        first = await whole.goes_live({"a.yaml": config_map("a", "one"), "b.yaml": config_map("b")}, "one")
+        second = await whole.goes_live({"a.yaml": config_map("a", "two")}, "two")
+        third = await whole.goes_live({"a.yaml": None}, "no more of it")
+        await whole.goes_live({"b.yaml": config_map("b", "three")}, "later")
+        await whole.settled()
+
+        why = await ask(whole, shell, "why", "cm/a")
+        changes = (await asked(whole, shell, "history", "cm/a"))["commits"]
+        never = await ask(whole, shell, "history", "cm/never")
+
+        assert why.code == 0, why.err
+        lines = why.out.splitlines()
+        assert lines[0] == "ConfigMap default/a: not live"
+        assert lines[1].startswith(f"  removed by commit {third[:7]} 'no more of it' by ")
+        assert lines[2] == "  declared by source shop at a.yaml:1"
+        assert lines[3].startswith(f"  last changed by commit {second[:7]} 'two' by ")
+        assert [(one["commit"], one["state"]) for one in changes] == [
+            (third, "withdrawn"), (second, "declared"), (first, "declared"),
+        ]  # fmt: skip
+        assert never.code == 1
+        assert "nor did one as far back as the past reaches" in never.err
 
     site.run(story)

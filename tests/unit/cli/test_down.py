@@ -8,11 +8,13 @@ from typing import Final
 import pytest
 
 from gitops.cli import pidfile
+from gitops.cli.down import summed_up
 from tests.unit.cli.running import Shell
 
 UP: Final = """
 import pathlib, sys, time
 from gitops.cli import pidfile
+from gitops.cli.down import summed_up
 pidfile.write(pathlib.Path(sys.argv[1]))
 print(flush=True)
 time.sleep(60)
@@ -44,3 +46,15 @@ def test_where_nothing_runs_nothing_is_removed(
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
     assert shell.run("down", "--data-dir", str(data_dir)) == (0, "nothing else to remove\n", "")
+
+
+def test_containers_are_summed_up_and_nothing_else_is() -> None:
+    lines = [
+        "removed container main of pod shop/web-1",
+        "removed container main of pod shop/web-2",
+        "removed the volumes of pod 1234",
+        "removed something else",
+    ]
+
+    assert summed_up(lines) == ["removed 2 containers and 1 pod's volumes", "removed something else"]
+    assert summed_up([]) == []
