@@ -7,7 +7,7 @@ from typing import Any
 from agent.pods.pods import Pods
 from agent.pods.restarting import every_container
 from agent.runtime.protocol import ContainerState, Phase, Runtime
-from gitops.client import Handler, LogRequest
+from gitops.client import Handler, LogRequest, of_bytes
 from gitops.kinds.core.pod import ContainerStatus, Pod, pod_status
 from gitops.kinds.errors import BadRequest, NotFound
 
@@ -29,12 +29,13 @@ def log_handler(runtime: Runtime, pods: Callable[[], Pods | None]) -> Handler:
             tail_lines=asked.tail_lines,
             since=asked.since,
             timestamps=asked.timestamps,
+            stream=asked.stream,
         )
         async with aclosing(output) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    return logs
+    return of_bytes(logs)
 
 
 def choose(pod: Pod, states: list[ContainerState], asked: LogRequest) -> ContainerState:

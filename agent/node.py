@@ -29,6 +29,7 @@ from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
 from agent.pods.sources import Sources
+from agent.ports import dial_loopback, dial_simulated, port_handler
 from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
 from agent.proxies import NodeNetwork, NodeNetworkSettings
 from agent.registration import NodeFacts as RegisteredNode
@@ -38,10 +39,11 @@ from agent.reports import ApiReports
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.fake import READY_AFTER, FakeRuntime
 from agent.runtime.protocol import Runtime
+from agent.sessions import attach_handler, exec_handler
 from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
 from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.volumes.volumes import PodVolumes
-from gitops.client import Client, Credentials, follow, logs, serve_reverse
+from gitops.client import Client, Credentials, Handler, follow, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
@@ -125,11 +127,21 @@ class _Node:
             pods = await self._make_pods(group, network, facts, reports, cluster)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods))
-            handlers = {"logs": log_handler(self._runtime, lambda: self._pods)}
+            handlers = self._handlers()
             group.create_task(serve_reverse(client, settings.name, handlers))
             self._problem = ""
             registration.look()
             log.info("node runs", extra={"fields": {"node": settings.name}})
+
+    def _handlers(self) -> dict[str, Handler]:
+        """What the master may ask of this node."""
+        dial = dial_simulated if self._settings.simulated else dial_loopback
+        return {
+            "logs": log_handler(self._runtime, lambda: self._pods),
+            "exec": exec_handler(self._runtime, lambda: self._pods),
+            "attach": attach_handler(self._runtime, lambda: self._pods),
+            "portforward": port_handler(self._runtime, lambda: self._pods, dial),
+        }
 
     def _why_not_ready(self) -> str:
         """A proxy or DNS that fails is told by its own log: evicting the pods would not help them."""

@@ -98,6 +98,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         security=security,
         tty=container.get("tty", False),
         stdin=container.get("stdin", False),
+        stdin_once=container.get("stdinOnce", False),
         host_pid=pod["spec"].get("hostPID", False),
         share_processes=pod["spec"].get("shareProcessNamespace", False),
         processes_of=await _processes_of(means, pod, container),

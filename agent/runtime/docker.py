@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -25,6 +26,7 @@ from agent.runtime.docker_answers import (
     version_of,
 )
 from agent.runtime.docker_requests import container_body, container_name, oom_score_min, sandbox_body
+from agent.runtime.docker_sessions import DockerSessions
 from agent.runtime.docker_stream import DockerStream
 from agent.runtime.protocol import (
     LABEL_CLUSTER,
@@ -40,6 +42,8 @@ from agent.runtime.protocol import (
     Phase,
     RuntimeEvent,
     SandboxSpec,
+    Session,
+    Streams,
 )
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
 
@@ -74,6 +78,7 @@ class DockerRuntime:
         self._api: Any = maker
         self._teller: Any = teller
         self._stream = DockerStream(host, info.api_version)
+        self._sessions = DockerSessions(host, info.api_version, self._stream)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         self._slots = asyncio.Semaphore(width)
         self._details: dict[
@@ -184,6 +189,7 @@ class DockerRuntime:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
+        stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
         found = await self._ask(lambda: self._teller.inspect_container(container_id))
         async for chunk in self._stream.logs(
@@ -193,8 +199,17 @@ class DockerRuntime:
             tail_lines=tail_lines,
             since=since,
             timestamps=timestamps,
+            stream=stream,
         ):
             yield chunk
+
+    def open_exec(
+        self, container_id: str, command: tuple[str, ...], streams: Streams
+    ) -> AbstractAsyncContextManager[Session]:
+        return self._sessions.open_exec(container_id, command, streams)
+
+    def attach(self, container_id: str, streams: Streams) -> AbstractAsyncContextManager[Session]:
+        return self._sessions.attach(container_id, streams)
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         async for event in self._stream.events(self._cluster):

@@ -108,6 +108,7 @@ def container_body(
         "User": security.user,
         "Tty": spec.tty,
         "OpenStdin": spec.stdin,
+        "StdinOnce": spec.stdin_once,
         "Labels": {
             **_labels(cluster, spec, spec.container, spec.attempt),
             LABEL_IMAGE: spec.image,

@@ -49,7 +49,7 @@ class DockerStream:
         seconds = max(int(grace_seconds), 0)
         limit = seconds + STOP_MARGIN_SECONDS
         try:
-            async with self._ask(
+            async with self.ask(
                 "POST", f"/containers/{container_id}/stop", {"t": str(seconds)}, timeout=limit
             ):
                 return
@@ -66,13 +66,13 @@ class DockerStream:
         # Zero is what Docker takes for "as it was".
         body = {name: value for name, value in body.items() if value}
         path = f"/containers/{container_id}/update"
-        async with self._ask("POST", path, body=body, timeout=UPDATE_SECONDS):
+        async with self.ask("POST", path, body=body, timeout=UPDATE_SECONDS):
             return
 
     async def events(self, cluster: str) -> AsyncGenerator[RuntimeEvent, None]:
         """Deaths and removals of our containers, until the engine goes: then Unavailable."""
         wanted = {"type": ["container"], "event": EVENT_ACTIONS, "label": [f"{LABEL_CLUSTER}={cluster}"]}
-        async with self._ask("GET", "/events", {"filters": orjson.dumps(wanted).decode()}) as answer:
+        async with self.ask("GET", "/events", {"filters": orjson.dumps(wanted).decode()}) as answer:
             async for line in _lines(answer, self._host):
                 event = orjson.loads(line)
                 yield RuntimeEvent(event["Actor"]["Attributes"].get(LABEL_POD_UID, ""), event["Action"])
@@ -87,12 +87,14 @@ class DockerStream:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
+        stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
-        query = {"stdout": "1", "stderr": "1", "follow": str(int(follow)), "timestamps": str(int(timestamps))}
+        wanted = {name: str(int(stream in ("", name))) for name in ("stdout", "stderr")}
+        query = {**wanted, "follow": str(int(follow)), "timestamps": str(int(timestamps))}
         query["tail"] = "all" if tail_lines is None else str(tail_lines)
         if since is not None:
             query["since"] = f"{since.timestamp():.9f}"
-        async with self._ask("GET", f"/containers/{container_id}/logs", query) as answer:
+        async with self.ask("GET", f"/containers/{container_id}/logs", query) as answer:
             async for chunk in answer.content.iter_any() if tty else _frames(answer):
                 yield chunk
 
@@ -102,13 +104,13 @@ class DockerStream:
         """Raises TimeoutError, having killed what it started."""
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
         path = f"/containers/{container_id}/exec"
-        async with self._ask("POST", path, body=body, timeout=CONNECT_SECONDS) as answer:
+        async with self.ask("POST", path, body=body, timeout=CONNECT_SECONDS) as answer:
             exec_id = (await answer.json())["Id"]
         output = bytearray()
         try:
             async with asyncio.timeout(timeout_seconds):
                 start = {"Detach": False, "Tty": False}
-                async with self._ask("POST", f"/exec/{exec_id}/start", body=start) as answer:
+                async with self.ask("POST", f"/exec/{exec_id}/start", body=start) as answer:
                     async for chunk in _frames(answer):
                         output += chunk[: OUTPUT_MAX_BYTES - len(output)]
         except (TimeoutError, asyncio.CancelledError):
@@ -118,7 +120,7 @@ class DockerStream:
         return ExecResult(exit_code if exit_code is not None else -1, bytes(output))
 
     async def _exec_state(self, exec_id: str) -> Mapping[str, Any]:
-        async with self._ask("GET", f"/exec/{exec_id}/json", timeout=CONNECT_SECONDS) as answer:
+        async with self.ask("GET", f"/exec/{exec_id}/json", timeout=CONNECT_SECONDS) as answer:
             found: Mapping[str, Any] = await answer.json()
             return found
 
@@ -130,7 +132,7 @@ class DockerStream:
                 os.kill(state["Pid"], signal.SIGKILL)
 
     @asynccontextmanager
-    async def _ask(
+    async def ask(
         self,
         method: str,
         path: str,
@@ -145,13 +147,13 @@ class DockerStream:
                 method, self._base + path, params=query, json=body, timeout=limit
             ) as answer:
                 if answer.status >= 400:
-                    raise _error(answer.status, await answer.read(), self._host)
+                    raise error_of(answer.status, await answer.read(), self._host)
                 yield answer
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"Docker at {self._host}: {error or type(error).__name__}") from error
 
 
-def _error(status: int, body: bytes, host: str) -> GitwardError:
+def error_of(status: int, body: bytes, host: str) -> GitwardError:
     try:
         message = orjson.loads(body)["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -6,7 +6,8 @@ prober's. With a journal what runs survives the process, as an engine's containe
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 
 import orjson
 
+from agent.runtime.fake_programs import Program, running
 from agent.runtime.protocol import (
     LABEL_IMAGE,
     LABEL_SANDBOX,
@@ -27,6 +29,8 @@ from agent.runtime.protocol import (
     Phase,
     RuntimeEvent,
     SandboxSpec,
+    Session,
+    Streams,
 )
 from gitops.kinds.errors import Invalid, NotFound, Unavailable
 from gitops.kinds.objects import micro_timestamp, moment_of
@@ -112,6 +116,7 @@ class FakeRuntime:
     exec_results: dict[str, ExecResult] = field(
         default_factory=dict
     )  # By container name: what `exec` answers.
+    programs: dict[str, Program] = field(default_factory=dict)  # By name of command; attached: of container.
     _events: list[asyncio.Queue[RuntimeEvent]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -223,6 +228,26 @@ class FakeRuntime:
             raise NotFound(f"container {container_id} is not running")
         return self.exec_results.get(self._find(container_id).container, ExecResult(0, b""))
 
+    @asynccontextmanager
+    async def open_exec(
+        self, container_id: str, command: tuple[str, ...], streams: Streams
+    ) -> AsyncIterator[Session]:
+        self._answer()
+        self._find(container_id)
+        if command[0] not in self.programs:
+            raise Invalid(f'exec: "{command[0]}": a simulated container runs no programs')
+        async with running(self.programs[command[0]], command, streams) as session:
+            yield session
+
+    @asynccontextmanager
+    async def attach(self, container_id: str, streams: Streams) -> AsyncIterator[Session]:
+        self._answer()
+        program = self.programs.get(self._find(container_id).container)
+        if program is None:
+            raise Invalid("a simulated container runs no programs: there is nothing to attach to")
+        async with running(program, (), streams, own=True) as session:
+            yield session
+
     async def logs(
         self,
         container_id: str,
@@ -231,6 +256,7 @@ class FakeRuntime:
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
+        stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
         self._answer()
         self._find(container_id)

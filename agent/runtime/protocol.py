@@ -6,6 +6,7 @@ no state of its own that matters.
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -111,6 +112,7 @@ class ContainerSpec:
     security: Security = Security()
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False  # The end of the first attachment's input is the end of the process's.
     host_pid: bool = False
     share_processes: bool = False  # The sandbox's PID namespace instead of one of its own.
     processes_of: str = ""  # The id of a container whose PID namespace it joins.
@@ -170,6 +172,39 @@ class ExecResult(NamedTuple):
     output: bytes
 
 
+class Streams(NamedTuple):
+    """Which streams of a process are wanted. With `tty` its output is one stream, stdout."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    tty: bool = False
+
+
+class Session(Protocol):
+    """The streams of a process in a container. What is not read keeps the process waiting, as a pipe does."""
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """1 or 2 (stdout, stderr) and what came; None: nothing more comes. Raises Unavailable if the engine goes."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """To its stdin; waits while it takes nothing. What comes after its end is dropped."""
+        ...
+
+    async def finish(self) -> None:
+        """Nothing more comes on stdin."""
+        ...
+
+    async def resize(self, width: int, height: int) -> None:
+        """Of its terminal. One that has none, or that has ended, is left alone."""
+        ...
+
+    async def exit_code(self) -> int | None:
+        """Waits for its end. None: not for us to know, since it is the container's own process."""
+        ...
+
+
 class RuntimeEvent(NamedTuple):
     """A hint that a container of this pod changed; the list is the truth."""
 
@@ -220,6 +255,17 @@ class Runtime(Protocol):
         self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
     ) -> ExecResult: ...
 
+    def open_exec(
+        self, container_id: str, command: tuple[str, ...], streams: Streams
+    ) -> AbstractAsyncContextManager[Session]:
+        """Runs a command in a container for as long as the block lasts: what still runs at its end is killed, with
+        what it has started. Raises NotFound and Invalid as the engine says it."""
+        ...
+
+    def attach(self, container_id: str, streams: Streams) -> AbstractAsyncContextManager[Session]:
+        """The streams of a container's own process. `tty` is the container's own, whatever is asked."""
+        ...
+
     def logs(
         self,
         container_id: str,
@@ -228,8 +274,9 @@ class Runtime(Protocol):
         tail_lines: int | None,
         since: datetime | None,
         timestamps: bool,
+        stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
-        """stdout and stderr in order, in chunks of any size."""
+        """stdout and stderr in order (one of them alone if `stream` names it), in chunks of any size."""
         ...
 
     def events(self) -> AsyncGenerator[RuntimeEvent, None]:

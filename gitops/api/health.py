@@ -24,13 +24,13 @@ class Metrics:
         )
         self.seconds = Histogram(
             "apiserver_request_duration_seconds",
-            "How long requests took, watches and logs left out.",
+            "How long requests took, what goes on left out.",
             labels,
             registry=self.registry,
         )
         self.watches = Gauge(
             "apiserver_longrunning_requests",
-            "Watches, logs and agents' connections.",
+            "Watches, logs, exec and its like, and agents' connections.",
             labels,
             registry=self.registry,
         )
@@ -86,7 +86,7 @@ def _verb(request: web.Request) -> str:
         return "WATCH"
     if request.path.endswith("/log"):
         return "LOG"
-    if request.path.endswith("/connect"):
+    if request.path.endswith(("/connect", "/exec", "/attach", "/portforward")):
         return "CONNECT"
     return request.method
 
@@ -102,6 +102,6 @@ def _resource_of_path(request: web.Request) -> str:
         "nodes"
         if request.path.endswith("/connect")
         else "pods"
-        if request.path.endswith("/log")
+        if request.path.endswith(("/log", "/exec", "/attach", "/portforward"))
         else "watched"
     )

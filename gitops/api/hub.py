@@ -4,10 +4,10 @@ A stream holds at most `WINDOW_BYTES` that its reader has not taken; credit is g
 connects again replaces its older connection, whose streams end with Unavailable.
 """
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Any, Final
 
@@ -17,53 +17,16 @@ from aiohttp import web
 
 from gitops.api.context import USER
 from gitops.api.nodes import node_of
-from gitops.client.reverse import STREAMS_MAX, WINDOW_BYTES, decode_chunk
+from gitops.client.reverse import STREAMS_MAX
+from gitops.client.streams import Stream, decode_piece
 from gitops.client.wire import error_of
-from gitops.kinds.errors import Forbidden, GitwardError, Unavailable
+from gitops.kinds.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 10.0  # A dead agent is noticed within 15.
-CREDIT_FROM_BYTES: Final = (
-    WINDOW_BYTES // 4
-)  # Smaller returns are saved up: one frame for each would be chatter.
+SCOPE_STREAMS_MAX: Final = 64
 FRAME_MAX_BYTES: Final = 1 << 20
-
-
-class _Stream:
-    """What came for one request and was not taken yet."""
-
-    def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._held_bytes = 0
-        self._end: GitwardError | None = None
-        self._ended = False
-        self._news = asyncio.Event()
-
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
-        if self._held_bytes > WINDOW_BYTES:
-            self.finish(Unavailable("the node sent more than it was allowed to"))
-        self._news.set()
-
-    def finish(self, error: GitwardError | None) -> None:
-        if not self._ended:
-            self._ended, self._end = True, error
-        self._news.set()
-
-    async def take(self) -> bytes | None:
-        """The next chunk; None at the end; raises what the node reported."""
-        while not self._chunks:
-            if self._end is not None:
-                raise self._end
-            if self._ended:
-                return None
-            self._news.clear()
-            await self._news.wait()
-        chunk = self._chunks.popleft()
-        self._held_bytes -= len(chunk)
-        return chunk
 
 
 class _Connection:
@@ -72,7 +35,8 @@ class _Connection:
     def __init__(self, node: str, socket: web.WebSocketResponse) -> None:
         self.node = node
         self.socket = socket
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
+        self._of_scope: Counter[str] = Counter()
         self._ids = count(1)
 
     async def run(self) -> None:
@@ -80,48 +44,56 @@ class _Connection:
         try:
             async for message in self.socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    number, chunk = decode_chunk(message.data)
+                    number, piece = decode_piece(message.data)
                     if number in self._streams:
-                        self._streams[number].add(bytes(chunk))
+                        self._streams[number].arrived(piece)
                 elif message.type is aiohttp.WSMsgType.TEXT:
-                    self._finish(orjson.loads(message.data))
+                    self._told(orjson.loads(message.data))
         finally:
             for stream in self._streams.values():
-                stream.finish(Unavailable(f"node {self.node}: the connection was lost"))
+                stream.over(Unavailable(f"node {self.node}: the connection was lost"))
 
-    async def ask(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+    @asynccontextmanager
+    async def open(self, method: str, params: Mapping[str, Any], scope: str) -> AsyncIterator[Stream]:
         if len(self._streams) >= STREAMS_MAX:
             raise Unavailable(f"node {self.node}: {STREAMS_MAX} requests are open already")
-        number, stream = next(self._ids), _Stream()
-        self._streams[number] = stream
-        done, owed_bytes = False, 0
+        if scope and self._of_scope[scope] >= SCOPE_STREAMS_MAX:
+            raise Unavailable(f"node {self.node}: {SCOPE_STREAMS_MAX} requests to this pod are open already")
+        stream = Stream(next(self._ids), self._send)
+        self._streams[stream.number] = stream
+        self._of_scope[scope] += 1
         try:
-            await self._send({"id": number, "method": method, "params": params})
-            while (chunk := await stream.take()) is not None:
-                yield chunk
-                owed_bytes += len(chunk)
-                if owed_bytes >= CREDIT_FROM_BYTES:
-                    await self._send({"id": number, "credit": owed_bytes})
-                    owed_bytes = 0
-            done = True
-        except GitwardError:
-            done = True
-            raise
+            await self._send(_text({"id": stream.number, "method": method, "params": params}))
+            yield stream
         finally:
-            del self._streams[number]
-            if not done and not self.socket.closed:
-                await self._send({"id": number, "cancel": True})
+            del self._streams[stream.number]
+            self._of_scope[scope] -= 1
+            if not self._of_scope[scope]:
+                del self._of_scope[scope]
+            if not stream.ended and not self.socket.closed:
+                await self._send(_text({"id": stream.number, "cancel": True}))
 
-    async def _send(self, frame: Mapping[str, Any]) -> None:
+    async def _send(self, frame: bytes | str) -> None:
         try:
-            await self.socket.send_str(orjson.dumps(frame).decode())
+            if isinstance(frame, str):
+                await self.socket.send_str(frame)
+            else:
+                await self.socket.send_bytes(frame)
         except ConnectionError as error:
             raise Unavailable(f"node {self.node}: the connection was lost") from error
 
-    def _finish(self, frame: Mapping[str, Any]) -> None:
+    def _told(self, frame: Mapping[str, Any]) -> None:
         stream = self._streams.get(int(frame["id"]))
-        if stream is not None:
-            stream.finish(error_of(frame["error"]) if "error" in frame else None)
+        if stream is None:
+            return
+        if "credit" in frame:
+            stream.credited(int(frame["credit"]))
+        else:
+            stream.over(error_of(frame["error"]) if "error" in frame else None)
+
+
+def _text(frame: Mapping[str, Any]) -> str:
+    return orjson.dumps(frame).decode()
 
 
 class AgentHub:
@@ -134,12 +106,25 @@ class AgentHub:
         """The names of the nodes that can be asked now."""
         return tuple(sorted(self._connections))
 
-    def ask(self, node: str, method: str, params: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """The answer's bytes as they come. Close it (`aclosing`) to cancel. Unavailable: not connected, or lost."""
+    def open(
+        self, node: str, method: str, params: Mapping[str, Any], *, scope: str = ""
+    ) -> AbstractAsyncContextManager[Stream]:
+        """A stream both ways; leaving the block cancels what has not ended. Unavailable: not connected, or lost.
+
+        `scope`: of one scope (a pod's uid) at most `SCOPE_STREAMS_MAX` are open at once.
+        """
         connection = self._connections.get(node)
         if connection is None:
             raise Unavailable(f"node {node} is not connected to the master now")
-        return connection.ask(method, params)
+        return connection.open(method, params, scope)
+
+    async def ask(
+        self, node: str, method: str, params: Mapping[str, Any], *, scope: str = ""
+    ) -> AsyncGenerator[bytes, None]:
+        """The answer's bytes as they come. Close it (`aclosing`) to cancel. Errors as those of `open`."""
+        async with self.open(node, method, params, scope=scope) as stream:
+            while (piece := await stream.receive()) is not None:
+                yield piece.data
 
     async def accept(self, request: web.Request) -> web.StreamResponse:
         """`GET /gitward/v1/nodes/{node}/connect`: an agent's connection, for as long as it lasts."""

@@ -1,27 +1,31 @@
 """GET …/pods/x/log: text that the pod's node streams to us. Source: Kubernetes API reference, "Pod: read log"."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import base64
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from multidict import MultiMapping
 
 from gitops.api.authorize import authorize
+from gitops.api.channels import keep_alive, websocket
 from gitops.api.context import CLOCK, STORE, STREAMING, USER, Target
 from gitops.api.hub import HUB
-from gitops.api.reads import whole_number
 from gitops.api.status import not_found
+from gitops.api.upgrades import Upgrade
 from gitops.client.reverse import LogRequest
 from gitops.kinds.core.pod import POD, ContainerStatus, Pod
-from gitops.kinds.errors import BadRequest
+from gitops.kinds.errors import BadRequest, Invalid
 from gitops.kinds.objects import moment_of, uid
 
 FIRST_WORD_SECONDS: Final = (
     1.0  # So long an error of the node can still become a Status; then followers get headers.
 )
+BASE64_BINARY: Final = "base64.binary.k8s.io"
+STREAMS: Final = {"All": "", "Stdout": "stdout", "Stderr": "stderr"}
 _TRUE: Final = ("true", "1")
 
 
@@ -34,24 +38,26 @@ async def log(request: web.Request, target: Target) -> web.StreamResponse:
         raise not_found(target)
     asked = request_for(pod, request.query, request.app[CLOCK]())
     node = pod["spec"].get("nodeName", "")
-    async with aclosing(request.app[HUB].ask(node, "logs", asked.params())) as chunks:
-        return await _stream(request, chunks, asked.limit_bytes)
+    asking = request.app[HUB].ask(node, "logs", asked.params(), scope=uid(pod))
+    async with aclosing(_limited(asking, asked.limit_bytes)) as chunks:
+        if request.headers.get("Upgrade", "").lower() == Upgrade.WEBSOCKET:
+            return await _stream_to_socket(request, chunks)
+        return await _stream(request, chunks)
 
 
 def request_for(pod: Pod, query: MultiMapping[str], now: datetime) -> LogRequest:
     """What to ask the node. Raises BadRequest, in Kubernetes' words, for what cannot be answered."""
-    container = _container(pod, query.get("container", ""))
+    check_options(query)
+    container = container_of(pod, query.get("container", ""))
     previous = query.get("previous", "") in _TRUE
     _check_started(pod, container, previous=previous)
     seconds, since_time = query.get("sinceSeconds"), query.get("sinceTime")
-    if seconds and since_time:
-        raise BadRequest("at most one of sinceTime or sinceSeconds may be specified")
     try:
         since = moment_of(since_time) if since_time else None
     except ValueError as error:
         raise BadRequest(f"sinceTime: found {since_time!r}, wanted RFC 3339") from error
     if seconds:
-        since = now - timedelta(seconds=whole_number(seconds, "sinceSeconds"))
+        since = now - timedelta(seconds=int(seconds))
     tail, limit = query.get("tailLines"), query.get("limitBytes")
     return LogRequest(
         namespace=pod["metadata"].get("namespace", ""),
@@ -60,16 +66,46 @@ def request_for(pod: Pod, query: MultiMapping[str], now: datetime) -> LogRequest
         container=container,
         follow=query.get("follow", "") in _TRUE,
         previous=previous,
-        tail_lines=whole_number(tail, "tailLines") if tail else None,
+        tail_lines=int(tail) if tail else None,
         since=since,
         timestamps=query.get("timestamps", "") in _TRUE,
-        limit_bytes=whole_number(limit, "limitBytes") if limit else None,
+        limit_bytes=int(limit) if limit else None,
+        stream=STREAMS[query.get("stream") or "All"],
     )
 
 
-async def _stream(
-    request: web.Request, chunks: AsyncGenerator[bytes, None], limit_bytes: int | None
-) -> web.StreamResponse:
+def check_options(query: MultiMapping[str]) -> None:
+    """Raises Invalid with every broken rule. Source: kubernetes/pkg/apis/core/validation, `ValidatePodLogOptions`."""
+    wrong: list[tuple[str, str]] = []
+    for name, least, wanted in (
+        ("tailLines", 0, "greater than or equal to 0"),
+        ("limitBytes", 1, "greater than 0"),
+        ("sinceSeconds", 1, "greater than 0"),
+    ):
+        text = query.get(name)
+        if text and not _whole(text):
+            raise BadRequest(f"{name}: found {text!r}, wanted a whole number")
+        if text and int(text) < least:
+            wrong.append((name, f"Invalid value: {text}: must be {wanted}"))
+    if query.get("sinceSeconds") and query.get("sinceTime"):
+        wrong.append(("", "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    stream = query.get("stream") or "All"
+    if stream not in STREAMS:
+        known = ", ".join(f'"{one}"' for one in STREAMS)
+        wrong.append(("stream", f'Unsupported value: "{stream}": supported values: {known}'))
+    elif stream != "All" and query.get("tailLines"):
+        wrong.append(("", "Forbidden: `tailLines` and specific `stream` are mutually exclusive for now"))
+    if wrong:
+        told = ", ".join(f"{field}: {message}" if field else message for field, message in wrong)
+        raise Invalid(f"PodLogOptions is invalid: {told}", tuple(wrong))
+
+
+def _whole(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) < 19
+
+
+async def _stream(request: web.Request, chunks: AsyncGenerator[bytes, None]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     response.enable_chunked_encoding()
     first = asyncio.ensure_future(anext(chunks, b""))
@@ -79,25 +115,45 @@ async def _stream(
             first.result()  # Raises what the node said instead.
         request[STREAMING] = True
         await response.prepare(request)
-        return await _copy(response, chunks, await first, limit_bytes)
+        async for chunk in _after(await first, chunks):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
     finally:
         first.cancel()
         await asyncio.wait({first})
 
 
-async def _copy(
-    response: web.StreamResponse, chunks: AsyncGenerator[bytes, None], first: bytes, limit_bytes: int | None
-) -> web.StreamResponse:
-    left = limit_bytes
-    async for chunk in _after(first, chunks):
-        shown = chunk if left is None else chunk[:left]
-        await response.write(shown)
-        if left is not None:
-            left -= len(shown)
-            if left <= 0:
-                break
-    await response.write_eof()
-    return response
+async def _stream_to_socket(request: web.Request, chunks: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """The same in messages. Source: apimachinery/pkg/util/httpstream/wsstream/stream.go."""
+    first = await anext(chunks, b"")
+    request[STREAMING] = True
+    socket = await websocket(request, ("", "binary.k8s.io", BASE64_BINARY))
+    pinging = asyncio.create_task(keep_alive(socket))
+    try:
+        async for chunk in _after(first, chunks):
+            if socket.ws_protocol == BASE64_BINARY:
+                await socket.send_str(base64.b64encode(chunk).decode())
+            else:
+                await socket.send_bytes(chunk)
+        await socket.close()
+    finally:
+        pinging.cancel()
+        await asyncio.wait((pinging,))
+    return socket
+
+
+async def _limited(
+    chunks: AsyncGenerator[bytes, None], limit_bytes: int | None
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(chunks):
+        left = limit_bytes
+        async for chunk in chunks:
+            yield chunk if left is None else chunk[:left]
+            if left is not None:
+                left -= len(chunk)
+                if left <= 0:
+                    return
 
 
 async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -107,12 +163,16 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenera
         yield chunk
 
 
-def _container(pod: Pod, asked: str) -> str:
+def container_of(pod: Pod, asked: str) -> str:
+    """The container that is asked for, or the only one. Raises BadRequest in Kubernetes' words."""
     name = pod["metadata"].get("name", "")
-    app = [container["name"] for container in pod["spec"]["containers"]]
-    init = [container["name"] for container in pod["spec"].get("initContainers") or ()]
+    spec = cast(Mapping[str, Any], pod["spec"])
+    app, init, debug = (
+        [container["name"] for container in spec.get(which) or ()]
+        for which in ("containers", "initContainers", "ephemeralContainers")
+    )
     if asked:
-        if asked not in (*app, *init):
+        if asked not in (*app, *init, *debug):
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(app) > 1:
@@ -120,7 +180,7 @@ def _container(pod: Pod, asked: str) -> str:
         raise BadRequest(
             f"a container name must be specified for pod {name}, choose one of: [{' '.join(app)}]{hint}"
         )
-    return app[0]
+    return str(app[0])
 
 
 def _check_started(pod: Pod, container: str, *, previous: bool) -> None:
@@ -128,8 +188,12 @@ def _check_started(pod: Pod, container: str, *, previous: bool) -> None:
     name = pod["metadata"].get("name", "")
     if not pod["spec"].get("nodeName"):
         raise BadRequest(f"pod {name} does not have a host assigned")
-    status = pod.get("status") or {}
-    found = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    status = cast(Mapping[str, Any], pod.get("status") or {})
+    found: list[ContainerStatus] = [
+        one
+        for which in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        for one in status.get(which) or ()
+    ]
     state = next((one for one in found if one["name"] == container), None)
     if previous and (state is None or not (state.get("lastState") or {}).get("terminated")):
         raise BadRequest(f'previous terminated container "{container}" in pod "{name}" not found')

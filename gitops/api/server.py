@@ -49,6 +49,8 @@ from gitops.api.logs import log
 from gitops.api.noise import HTTP_LOG
 from gitops.api.pages import PAGES, Pages
 from gitops.api.patching import APPLY_PATCH
+from gitops.api.portforward import port_forward
+from gitops.api.processes import attach, exec_
 from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
@@ -162,6 +164,12 @@ async def _resources(request: web.Request) -> web.StreamResponse:
             handler = sync
         case ("log", "GET"):
             handler = log
+        case ("exec", "GET" | "POST"):
+            handler = exec_
+        case ("attach", "GET" | "POST"):
+            handler = attach
+        case ("portforward", "GET" | "POST"):
+            handler = port_forward
         case ("scale", "GET" | "PUT" | "PATCH"):
             handler = scale
         case (part, "GET" | "PUT" | "PATCH") if part in target.kind.parts:

@@ -21,6 +21,11 @@ class Subresource(NamedTuple):
 _STATUS: Final = Subresource("status", ("get", "patch", "update"))
 _SCALE: Final = Subresource("scale", ("get", "patch", "update"), ("autoscaling", "v1", "Scale"))
 _LOG: Final = Subresource("log", ("get",))
+_STREAMS: Final = (
+    Subresource("attach", ("create", "get"), ("", "v1", "PodAttachOptions")),
+    Subresource("exec", ("create", "get"), ("", "v1", "PodExecOptions")),
+    Subresource("portforward", ("create", "get"), ("", "v1", "PodPortForwardOptions")),
+)
 _SYNC: Final = Subresource("sync", ("create", "get"))
 
 
@@ -31,7 +36,7 @@ def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
         found.append(_SCALE)
     found += [Subresource(name, ("get", "patch", "update")) for name in kind.parts]
     if kind is POD:
-        found.append(_LOG)
+        found += (_LOG, *_STREAMS)
     if kind is GIT_SOURCE:
         found.append(_SYNC)
     return tuple(sorted(found))

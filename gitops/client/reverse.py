@@ -1,16 +1,15 @@
 """The way back: a node has no port, so the master asks over a connection that the agent opened.
 
 The agent opens one WebSocket to `/gitward/v1/nodes/<name>/connect`. Master to agent, JSON text frames:
-`{"id", "method", "params"}` opens a stream, `{"id", "credit"}` allows that many more bytes, `{"id", "cancel": true}`
-ends it. Agent to master: binary frames of a stream's bytes, its id before them as four bytes, big endian; and text
-frames `{"id", "end": true}` or `{"id", "error": {"reason", "message"}}`, after which the id is free. A stream may send
-`WINDOW_BYTES` and then waits for credit, so a reader that is slow or gone holds up no other stream.
+`{"id", "method", "params"}` opens a stream, `{"id", "cancel": true}` ends it. Agent to master, text frames
+`{"id", "end": true}` or `{"id", "error": {"reason", "message"}}`, after which the id is free. Both ways: binary frames
+of a stream's bytes (`streams.py`), and `{"id", "credit"}`, which allows that many more.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,21 +17,19 @@ import aiohttp
 import orjson
 
 from gitops.client.client import Client
-from gitops.kinds.errors import BadRequest, GitwardError
+from gitops.client.streams import STDIN, Stream, decode_piece
+from gitops.kinds.errors import BadRequest, GitwardError, Unavailable
 from gitops.kinds.objects import micro_timestamp, moment_of
 
 log = logging.getLogger(__name__)
 
-WINDOW_BYTES: Final = 256 << 10
-CHUNK_MAX_BYTES: Final = 32 << 10
 STREAMS_MAX: Final = 256  # Per node; more are refused.
 PAUSE_MIN_SECONDS: Final = 0.2
 PAUSE_MAX_SECONDS: Final = 5.0
-_ID_BYTES: Final = 4
 
-Handler = Callable[[Mapping[str, Any]], AsyncGenerator[bytes, None]]
-"""Answers one method: given its params, yields bytes; a `GitwardError` that it raises reaches the asking client.
-The iterator is closed when the asker goes away."""
+Handler = Callable[[Mapping[str, Any], Stream], Awaitable[None]]
+"""Answers one method: given its params and the stream. Its return ends the stream; a `GitwardError` that it raises
+reaches the asking client. It is cancelled when the asker goes away, or the connection does."""
 
 
 class LogRequest(NamedTuple):
@@ -48,6 +45,7 @@ class LogRequest(NamedTuple):
     since: datetime | None = None
     timestamps: bool = False
     limit_bytes: int | None = None  # The master counts these; an agent may stop early.
+    stream: str = ""  # stdout or stderr alone; '': both.
 
     def params(self) -> dict[str, Any]:
         return {**self._asdict(), "since": self.since and micro_timestamp(self.since)}
@@ -58,12 +56,56 @@ class LogRequest(NamedTuple):
         return LogRequest(**{**params, "since": since and moment_of(since)})
 
 
-def encode_chunk(stream: int, chunk: bytes) -> bytes:
-    return stream.to_bytes(_ID_BYTES, "big") + chunk
+class ProcessRequest(NamedTuple):
+    """The params of the methods `exec` and `attach`. The channels are those of `streams.py`.
+
+    The agent's first piece is `{}` on STATUS: it has begun. Its last one there is `{"exitCode": n}`, if that is known.
+    A piece on RESIZE is `{"Width", "Height"}`.
+    """
+
+    namespace: str
+    pod: str
+    pod_uid: str
+    container: str
+    command: tuple[str, ...] = ()  # Of `exec` alone.
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    tty: bool = False
+
+    def params(self) -> dict[str, Any]:
+        return self._asdict()
+
+    @staticmethod
+    def of(params: Mapping[str, Any]) -> "ProcessRequest":
+        return ProcessRequest(**{**params, "command": tuple(params.get("command", ()))})
 
 
-def decode_chunk(frame: bytes) -> tuple[int, memoryview]:
-    return int.from_bytes(frame[:_ID_BYTES], "big"), memoryview(frame)[_ID_BYTES:]
+class PortRequest(NamedTuple):
+    """The params of the method `portforward`: one connection to a port of the pod, its bytes on channel 0."""
+
+    namespace: str
+    pod: str
+    pod_uid: str
+    port: int
+
+    def params(self) -> dict[str, Any]:
+        return self._asdict()
+
+    @staticmethod
+    def of(params: Mapping[str, Any]) -> "PortRequest":
+        return PortRequest(**params)
+
+
+def of_bytes(answer: Callable[[Mapping[str, Any]], AsyncGenerator[bytes, None]]) -> Handler:
+    """A handler that sends what `answer` yields, on channel 0."""
+
+    async def handler(params: Mapping[str, Any], stream: Stream) -> None:
+        async with aclosing(answer(params)) as chunks:
+            async for chunk in chunks:
+                await stream.send(STDIN, chunk)
+
+    return handler
 
 
 def connect_path(node: str) -> str:
@@ -85,77 +127,63 @@ async def serve_reverse(client: Client, node: str, handlers: Mapping[str, Handle
         pause_seconds = min(pause_seconds * 2, PAUSE_MAX_SECONDS)
 
 
-class _Credit:
-    """How many bytes a stream may still send."""
-
-    def __init__(self) -> None:
-        self._bytes = WINDOW_BYTES
-        self._more = asyncio.Event()
-
-    def add(self, count: int) -> None:
-        self._bytes += count
-        self._more.set()
-
-    async def take(self, wanted: int) -> int:
-        """Some of what is wanted, at least one byte; waits while there is none."""
-        while self._bytes <= 0:
-            self._more.clear()
-            await self._more.wait()
-        taken = min(wanted, self._bytes, CHUNK_MAX_BYTES)
-        self._bytes -= taken
-        return taken
-
-
 class _Answering:
-    """The streams of one connection: each a task and its credit. All end with the connection."""
+    """The streams of one connection, a task for each. All end with the connection."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, handlers: Mapping[str, Handler]) -> None:
         self._socket = socket
         self._handlers = handlers
-        self._streams: dict[int, tuple[asyncio.Task[None], _Credit]] = {}
+        self._streams: dict[int, tuple[asyncio.Task[None], Stream]] = {}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             async for message in self._socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._take(orjson.loads(message.data), group)
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    number, piece = decode_piece(message.data)
+                    if number in self._streams:
+                        self._streams[number][1].arrived(piece)
             for task, _ in self._streams.values():
                 task.cancel()
 
     def _take(self, frame: Mapping[str, Any], group: asyncio.TaskGroup) -> None:
-        stream = int(frame["id"])
+        number = int(frame["id"])
         if "method" in frame:
-            credit = _Credit()
-            task = group.create_task(self._answer(stream, frame, credit))
-            self._streams[stream] = (task, credit)
-            task.add_done_callback(lambda _: self._streams.pop(stream, None))
-        elif stream not in self._streams:
+            stream = Stream(number, self._send)
+            task = group.create_task(self._answer(stream, frame))
+            self._streams[number] = (task, stream)
+            task.add_done_callback(lambda _: self._streams.pop(number, None))
+        elif number not in self._streams:
             return  # It ended while this frame was under way.
         elif frame.get("cancel"):
-            self._streams[stream][0].cancel()
+            self._streams[number][0].cancel()
         else:
-            self._streams[stream][1].add(int(frame["credit"]))
+            self._streams[number][1].credited(int(frame["credit"]))
 
-    async def _answer(self, stream: int, frame: Mapping[str, Any], credit: _Credit) -> None:
+    async def _answer(self, stream: Stream, frame: Mapping[str, Any]) -> None:
         try:
-            await self._send_all(stream, frame, credit)
-            last: dict[str, object] = {"id": stream, "end": True}
+            handler = self._handlers.get(frame["method"])
+            if handler is None or len(self._streams) > STREAMS_MAX:
+                raise BadRequest(f"this node answers no {frame['method']!r} now")
+            await handler(frame.get("params") or {}, stream)
+            last: dict[str, object] = {"id": stream.number, "end": True}
         except GitwardError as error:
-            last = {"id": stream, "error": {"reason": error.reason, "message": str(error)}}
+            last = {"id": stream.number, "error": {"reason": error.reason, "message": str(error)}}
         except Exception as error:  # The top of a stream: one bad answer must not end the others.
             log.exception("answer failed", extra={"fields": {"method": frame.get("method")}})
-            last = {"id": stream, "error": {"reason": "InternalError", "message": type(error).__name__}}
-        if not self._socket.closed:
-            await self._socket.send_str(orjson.dumps(last).decode())
+            last = {
+                "id": stream.number,
+                "error": {"reason": "InternalError", "message": type(error).__name__},
+            }
+        with suppress(Unavailable):  # Whoever reads the connection hears of its end too.
+            await self._send(orjson.dumps(last).decode())
 
-    async def _send_all(self, stream: int, frame: Mapping[str, Any], credit: _Credit) -> None:
-        handler = self._handlers.get(frame["method"])
-        if handler is None or len(self._streams) > STREAMS_MAX:
-            raise BadRequest(f"this node answers no {frame['method']!r} now")
-        async with aclosing(handler(frame.get("params") or {})) as answer:
-            async for chunk in answer:
-                start = 0
-                while start < len(chunk):
-                    size = await credit.take(len(chunk) - start)
-                    await self._socket.send_bytes(encode_chunk(stream, chunk[start : start + size]))
-                    start += size
+    async def _send(self, frame: bytes | str) -> None:
+        try:
+            if isinstance(frame, str):
+                await self._socket.send_str(frame)
+            else:
+                await self._socket.send_bytes(frame)
+        except ConnectionError as error:
+            raise Unavailable("the connection to the master was lost") from error

@@ -48,6 +48,8 @@ APPLETS: Final = (
     "readlink",
     "seq",
     "date",
+    "stty",
+    "tar",
 )
 
 

@@ -180,6 +180,7 @@ class Container(TypedDict):
     restartPolicy: NotRequired[str]  # Instead of its pod's. `Always` makes an init container a sidecar.
     restartPolicyRules: NotRequired[list[ContainerRestartRule]]
     stdin: NotRequired[bool]
+    stdinOnce: NotRequired[bool]
     tty: NotRequired[bool]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from gitops.client import Client, LogRequest, serve_reverse
+from gitops.client import Client, LogRequest, of_bytes, serve_reverse
 from gitops.kinds.errors import NotFound
 from tests.integration.api.served import Served
 
@@ -60,7 +60,7 @@ def answering(api: Served, node: str, lines: Mapping[str, list[str]]) -> Iterato
 
 
 async def _start(client: Client, node: str, answers: Answering) -> asyncio.Task[None]:
-    return asyncio.create_task(serve_reverse(client, node, {"logs": answers.logs}))
+    return asyncio.create_task(serve_reverse(client, node, {"logs": of_bytes(answers.logs)}))
 
 
 async def _until_connected(api: Served, node: str) -> None:

@@ -18,8 +18,11 @@ def test_pods_are_told_with_what_is_answered_of_them_and_no_more() -> None:
     assert pods["responseKind"] == {"group": "", "version": "v1", "kind": "Pod"}
     assert pods["shortNames"] == ["po"]
     assert [sub["subresource"] for sub in pods["subresources"]] == [
+        "attach",
         "ephemeralcontainers",
+        "exec",
         "log",
+        "portforward",
         "resize",
         "status",
     ]
