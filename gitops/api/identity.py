@@ -1,11 +1,17 @@
-"""Who asks: the client certificate that the TLS handshake verified. Source: Kubernetes, "Authenticating"."""
+"""Who asks: the client certificate that the TLS handshake verified. Source: Kubernetes, "Authenticating".
 
+The handshake sees a certificate once; connections and watches last longer. So its end counts at each request, and ends
+what is still being answered then: a right does not outlive the certificate that gave it.
+"""
+
+import asyncio
+import ssl
 from itertools import chain
 from typing import Final
 
 from aiohttp import web
 
-from gitops.api.context import MINT, REQUEST_ID, STORE, USER, User
+from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, USER, User
 from gitops.api.nodes import refuse_other_machine
 from gitops.api.status import Handler
 from gitops.client.joining import CA_PATH, JOIN_PATH
@@ -14,6 +20,7 @@ from gitops.kinds.errors import Forbidden, Unauthorized
 AUTHENTICATED: Final = "system:authenticated"
 # A machine that joins has no certificate yet: what it asks there says who it is (`gitops.api.joining`).
 OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/", CA_PATH, JOIN_PATH})
+LIFE_SECONDS_MAX: Final = 10 * 86_400.0  # What a timer takes; no request lasts as long.
 MACHINE_FIELD: Final = "serialNumber"  # Of a certificate's subject, as `ssl` names it.
 
 
@@ -29,7 +36,30 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         refuse_other_machine(request.app[STORE].view(), user, machine_of(request))
         request[USER] = user
     request[REQUEST_ID] = request.app[MINT].uid()
-    return await handler(request)
+    if user is None:
+        return await handler(request)
+    left = min(_seconds_left(request), LIFE_SECONDS_MAX)
+    try:
+        async with asyncio.timeout(left) as life:
+            return await handler(request)
+    except TimeoutError as error:
+        if not life.expired():
+            raise
+        _hang_up(request)
+        raise Unauthorized("the client certificate is over") from error
+
+
+def _seconds_left(request: web.Request) -> float:
+    """Of the life of the client's certificate."""
+    certificate = request.get_extra_info("peercert") or {}
+    end = ssl.cert_time_to_seconds(certificate["notAfter"])
+    return end - request.app[CLOCK]().timestamp()
+
+
+def _hang_up(request: web.Request) -> None:
+    """A stream that has begun has no other end that its reader would notice."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 def machine_of(request: web.Request) -> str:
@@ -46,7 +76,7 @@ def user_of(request: web.Request) -> User | None:
         return None
     subject = list(chain.from_iterable(certificate.get("subject", ())))
     names = [value for field, value in subject if field == "commonName"]
-    if not names:
+    if not names or _seconds_left(request) <= 0:
         return None
     groups = (value for field, value in subject if field == "organizationName")
     return User(names[-1], frozenset(groups) | {AUTHENTICATED})

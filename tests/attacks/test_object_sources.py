@@ -209,6 +209,28 @@ def test_git_and_the_api_are_judged_alike(site: Site, spec: str) -> None:
     site.run(story)
 
 
+def test_an_ephemeral_container_is_judged_as_any_other(site: Site) -> None:
+    """The third road into a pod that runs: its subresource."""
+    site.pod_security = Level.BASELINE
+
+    async def story(whole: Whole) -> None:
+        await whole.goes_live({"a.yaml": config_map("a")})
+        obj: Any = yaml.safe_load(a_pod("containers: [{name: a, image: x}]", "good"))
+        await whole.admin.create(POD, obj)
+        path = "/api/v1/namespaces/default/pods/good/ephemeralcontainers"
+        media = "application/merge-patch+json"
+        debug: dict[str, Any] = {"name": "debug", "image": "x"}
+        wanted = {**debug, "securityContext": {"privileged": True}}
+        body = {"spec": {"ephemeralContainers": [wanted]}}
+        with pytest.raises(Forbidden, match=r"container .debug. must not set") as refused:
+            await whole.admin.request("PATCH", path, body=body, content_type=media)
+        assert "securityContext.privileged=true" in str(refused.value)
+        body = {"spec": {"ephemeralContainers": [debug]}}
+        await whole.admin.request("PATCH", path, body=body, content_type=media)
+
+    site.run(story)
+
+
 UNCONFINED = """
 import sys
 from pathlib import Path

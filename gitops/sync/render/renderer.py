@@ -143,8 +143,9 @@ class Renderer:
     def _run(self, job: Job, contents: Sequence[bytes]) -> _Output:
         files = [(entry.path, content) for entry, content in zip(job.inputs, contents, strict=True)]
         bombs, sealed = self._judged(files)
-        if bombs:
-            return _Output(problems=tuple(bombs))
+        problems = [*bombs, *(_refused_values(path) for path, _ in sealed if path in _values_of(job))]
+        if problems:
+            return _Output(problems=tuple(problems))
         assert job.binary is not None, "a job without one has a problem"
         with self._binaries.opened(job.binary) as binary:
             end = self._sandbox.run(binary, job.arguments, files)
@@ -260,6 +261,22 @@ def _opened(
             by = f" (rendered by {root})"
             problems.append(f"{origin}: {error}{by}" if origin else f"{root}:1: {error}")
     return opened, problems
+
+
+def _values_of(job: Job) -> set[str]:
+    """The files that a chart takes its values from."""
+    if job.root.tool != "helm":
+        return set()
+    own = f"{job.root.folder}/values.yaml" if job.root.folder else "values.yaml"
+    named = zip(job.arguments, job.arguments[1:], strict=False)
+    return {own, *(path.removeprefix("./") for flag, path in named if flag == "--values")}
+
+
+def _refused_values(path: str) -> str:
+    return (
+        f"{path}:1: an encrypted file of values: templates would have to see what is in it, and renderers never see a "
+        "plain secret; put the secret into an encrypted manifest of its own, or into an encrypted file in templates/"
+    )
 
 
 def _looks_special(content: bytes) -> bool:

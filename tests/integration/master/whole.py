@@ -166,6 +166,7 @@ class Site:
         (self.data / "age.key").write_text(identity)
         self.service_cidr = IPv4Network("10.78.0.0/16")
         self.pod_security = Level.PRIVILEGED
+        self.git_credentials_file: Path | None = None
         self.networks = (ip_network("127.0.0.0/8"),)  # Where tests have their servers.
 
     def add_shop(self) -> str:
@@ -207,7 +208,10 @@ class Site:
             pod_cidr=IPv4Network("10.77.0.0/16"),
             service_cidr=self.service_cidr,
             interval_seconds=NEVER_SECONDS,
-            sync=SyncSettings(sources={SOURCE: OperatorSource(source)}, networks=self.networks),
+            sync=SyncSettings(
+                sources={SOURCE: OperatorSource(source, credentials_file=self.git_credentials_file)},
+                networks=self.networks,
+            ),
             source_name=SOURCE,
             pod_security=self.pod_security,
         )

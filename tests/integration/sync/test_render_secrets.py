@@ -243,3 +243,25 @@ def test_an_encrypted_value_out_of_place_is_told(
 
     assert expected in " ".join(problems)
     assert "canary" not in str(problems)
+
+
+VALUES: dict[str, dict[str, str]] = {
+    "the chart's own": {"c/values.yaml": sealed()},
+    "a file that an annotation names": {
+        "c/Chart.yaml": f"{CHART}annotations: {{gitward.io/values: secret.yaml}}\n",
+        "c/secret.yaml": sealed(),
+    },
+}
+
+
+@pytest.mark.parametrize("files", VALUES.values(), ids=VALUES.keys())
+def test_an_encrypted_file_of_values_is_refused_by_name(shop: World, files: dict[str, str | bytes]) -> None:
+    """Rendered as they are, its values would come out as text that says ENC."""
+    url = "'a:{{ .Values.stringData.password }}'"
+    template = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{url: {url}}}\n"
+    rendered = shop.one(
+        {"c/Chart.yaml": CHART, "c/templates/x.yaml": template, **files}, KEYRING.verified_key
+    )
+
+    (problem,) = rendered.problems
+    assert problem.startswith(f"{list(files)[-1]}:1: an encrypted file of values: ")
