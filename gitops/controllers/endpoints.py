@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.endpointslice import HEADLESS, PodPort, ports_of_pod, selects_pods
+from gitops.controllers.service_pods import Member, service_pods
+from gitops.controllers.slice_parts import (
+    HEADLESS,
+    PodPort,
+    Ports,
+    hostname_in,
+    ports_of,
+    reference_to,
+    selects_pods,
+    services_of,
+)
 from gitops.kinds.core.endpoints import (
     ENDPOINTS,
     EndpointAddress,
@@ -16,11 +26,9 @@ from gitops.kinds.core.endpoints import (
     EndpointsPort,
     EndpointSubset,
 )
-from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_condition, pod_status
 from gitops.kinds.core.service import SERVICE, Service, is_headless
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, annotations_of, is_going, key_of, labels_of, uid
-from gitops.kinds.selectors import matches_map
+from gitops.kinds.objects import KubeObject, annotations_of, is_going, key_of, labels_of
 from gitops.reconcile import NOTHING, Controller, Reader, Trigger, Writes
 
 ADDRESSES_MAX: Final = 1_000  # Of one object: beyond it the rest is left out, and an annotation says so.
@@ -29,7 +37,7 @@ OUR_NAME: Final = "endpoint-controller"
 TRIGGERED: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 OVER_CAPACITY: Final = "endpoints.kubernetes.io/over-capacity"
 
-_Entry = tuple[tuple[PodPort, ...], bool, EndpointAddress]  # Ports, whether ready, and where.
+_Entry = tuple[Ports, bool, EndpointAddress]  # Ports, whether ready, and where.
 
 
 def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
@@ -47,35 +55,28 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
         return Writes(delete=(ENDPOINTS.key(key.namespace, key.name),)) if ours else NOTHING
     if not selects_pods(service) or (present is not None and is_going(present)):
         return NOTHING
-    pods = [pod for pod in _selected(view, service) if _is_listed(service, pod)]
-    target = _endpoints(service, pods, present)
+    members = [one for one in service_pods(view).of(key) if _is_listed(service, one)]
+    target = _endpoints(service, members, present)
     if present is None:
         return Writes(create=(target,))
     return NOTHING if target == present else Writes(update=(target,))
 
 
-def _selected(view: Reader, service: Service) -> Iterator[Pod]:
-    selector = service["spec"].get("selector") or {}
-    return view.select(POD, service["metadata"].get("namespace", ""), {"matchLabels": selector})
+def _is_listed(service: Service, member: Member) -> bool:
+    """It does not stop, unless the Service wants those that are not ready, too."""
+    return not member.going or service["spec"].get("publishNotReadyAddresses", False)
 
 
-def _is_listed(service: Service, pod: Pod) -> bool:
-    """It has an address, has not ended, and does not stop (unless the Service wants those that are not ready, too)."""
-    if is_terminal(pod) or not pod_status(pod).get("podIP"):
-        return False
-    return not is_going(pod) or service["spec"].get("publishNotReadyAddresses", False)
-
-
-def _endpoints(service: Service, pods: Iterable[Pod], present: Endpoints | None) -> Endpoints:
+def _endpoints(service: Service, members: Iterable[Member], present: Endpoints | None) -> Endpoints:
     unready_too = service["spec"].get("publishNotReadyAddresses", False)
     times, entries = [service["metadata"].get("creationTimestamp", "")], list[_Entry]()
-    for pod in pods:
-        ports = ports_of_pod(service, pod)
+    ports_in_pod = ports_of(service)
+    for member in members:
+        ports = ports_in_pod(member)
         if not ports and service["spec"].get("ports"):
             continue
-        if ready := pod_condition(pod, "Ready"):
-            times.append(ready.get("lastTransitionTime", ""))
-        entries.append((ports, unready_too or is_ready(pod), _address(service, pod)))
+        times.append(member.since)
+        entries.append((ports, unready_too or member.ready, _address(service, member)))
     entries.sort(
         key=lambda entry: (not entry[1], entry[2]["ip"], (entry[2].get("targetRef") or {}).get("uid", ""))
     )
@@ -103,36 +104,27 @@ def _endpoints(service: Service, pods: Iterable[Pod], present: Endpoints | None)
     return cast(Endpoints, {**made, "subsets": subsets} if subsets else made)
 
 
-def _address(service: Service, pod: Pod) -> EndpointAddress:
-    meta = pod["metadata"]
+def _address(service: Service, member: Member) -> EndpointAddress:
     address: EndpointAddress = {
-        "ip": pod_status(pod).get("podIP", ""),
-        "targetRef": {
-            "kind": "Pod",
-            "namespace": meta.get("namespace", ""),
-            "name": meta.get("name", ""),
-            "uid": uid(pod),
-        },
+        "ip": member.address,
+        "targetRef": reference_to(service["metadata"].get("namespace", ""), member),
     }
-    if node := pod["spec"].get("nodeName"):
-        address["nodeName"] = node
-    hostname = pod["spec"].get("hostname")
-    if hostname and pod["spec"].get("subdomain") == service["metadata"].get("name"):
+    if member.node:
+        address["nodeName"] = member.node
+    if hostname := hostname_in(service, member):
         address["hostname"] = hostname
     return address
 
 
 def _subsets(entries: Iterable[_Entry]) -> list[EndpointSubset]:
     """Addresses that serve the same ports together: named ports may mean another number on each pod."""
-    grouped: dict[tuple[PodPort, ...], tuple[list[EndpointAddress], list[EndpointAddress]]] = {}
+    grouped: dict[Ports, tuple[list[EndpointAddress], list[EndpointAddress]]] = {}
     for ports, ready, address in entries:
         grouped.setdefault(ports, ([], []))[0 if ready else 1].append(address)
     return [_subset(ports, *grouped[ports]) for ports in sorted(grouped)]
 
 
-def _subset(
-    ports: tuple[PodPort, ...], ready: list[EndpointAddress], others: list[EndpointAddress]
-) -> EndpointSubset:
+def _subset(ports: Ports, ready: list[EndpointAddress], others: list[EndpointAddress]) -> EndpointSubset:
     subset: EndpointSubset = {}
     if ready:
         subset["addresses"] = ready
@@ -152,12 +144,6 @@ def _port(port: PodPort) -> EndpointsPort:
     return written
 
 
-def _of_pod(view: Reader, obj: KubeObject) -> Iterator[Key]:
-    for service in view.list(SERVICE, obj["metadata"].get("namespace", "")):
-        if matches_map(service["spec"].get("selector"), labels_of(obj)):
-            yield key_of(service)
-
-
 def _of_endpoints(_: Reader, obj: KubeObject) -> Iterator[Key]:
     yield SERVICE.key(obj["metadata"].get("namespace", ""), obj["metadata"].get("name", ""))
 
@@ -167,7 +153,7 @@ ENDPOINTS_CONTROLLER: Final = Controller(
     reconcile,
     (
         Trigger("", "Service", lambda _, obj: (key_of(obj),)),
-        Trigger("", "Pod", _of_pod),
+        Trigger("", "Pod", services_of),
         Trigger("", "Endpoints", _of_endpoints),
     ),
     resync=lambda view: (key_of(one) for one in view.list(SERVICE)),

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.endpointslice import MANAGED_BY, SERVICE_NAME
-from gitops.kinds.core.endpoints import ENDPOINTS, EndpointAddress, Endpoints, EndpointSubset
+from gitops.controllers.slice_parts import (
+    MANAGED_BY,
+    SERVICE_NAME,
+    Ports,
+    new_slice,
+    ports_in,
+    service_name_in,
+    slices_of,
+)
+from gitops.kinds.core.endpoints import ENDPOINTS, EndpointAddress, Endpoints
 from gitops.kinds.core.service import SERVICE
-from gitops.kinds.discovery import ENDPOINT_SLICE, Endpoint, EndpointPort, EndpointSlice
+from gitops.kinds.discovery import Endpoint, EndpointSlice
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import (
     KubeObject,
-    ObjectMeta,
     annotations_of,
     is_going,
     key_of,
     labels_of,
-    owner_reference,
     with_meta,
 )
 from gitops.reconcile import NOTHING, Controller, Reader, Trigger, Writes
@@ -29,9 +35,6 @@ SKIP: Final = "endpointslice.kubernetes.io/skip-mirror"
 LEADER: Final = "control-plane.alpha.kubernetes.io/leader"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 ADDRESSES_MAX: Final = 1_000  # Of a subset; the rest is left out, as in Kubernetes.
-GENERATED_NAME_MAX: Final = 247
-
-_Ports = tuple[tuple[str, int, str, str], ...]
 
 
 def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
@@ -45,13 +48,14 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     endpoints = view.get(ENDPOINTS, key)
     if endpoints is None or is_going(endpoints):
         return NOTHING
-    present = [one for one in _mirrors(view, key) if not is_going(one)]
+    present = [one for one in slices_of(view, key, OUR_NAME) if not is_going(one)]
     wanted = _wanted(endpoints) if _is_mirrored(view, endpoints) else {}
     create: list[KubeObject] = []
     update: list[KubeObject] = []
     kept: set[Key] = set()
     for ports, addresses in wanted.items():
-        one = next((each for each in present if _ports_of(each) == ports and key_of(each) not in kept), None)
+        alike = (each for each in present if ports_in(each.get("ports")) == ports)
+        one = next((each for each in alike if key_of(each) not in kept), None)
         if one is None:
             create.append(_new(endpoints, ports, addresses))
             continue
@@ -70,13 +74,13 @@ def _is_mirrored(view: Reader, endpoints: Endpoints) -> bool:
     return service is not None and not service["spec"].get("selector")
 
 
-def _wanted(endpoints: Endpoints) -> dict[_Ports, list[Endpoint]]:
-    wanted: dict[_Ports, list[Endpoint]] = {}
+def _wanted(endpoints: Endpoints) -> dict[Ports, list[Endpoint]]:
+    wanted: dict[Ports, list[Endpoint]] = {}
     for subset in endpoints.get("subsets") or ():
         listed = [*_endpoints_of(subset.get("addresses"), ready=True),
                   *_endpoints_of(subset.get("notReadyAddresses"), ready=False)]  # fmt: skip
         if listed:
-            wanted.setdefault(_ports(subset), []).extend(listed[:ADDRESSES_MAX])
+            wanted.setdefault(ports_in(subset.get("ports")), []).extend(listed[:ADDRESSES_MAX])
     return wanted
 
 
@@ -94,64 +98,15 @@ def _endpoints_of(addresses: list[EndpointAddress] | None, *, ready: bool) -> It
         yield endpoint
 
 
-def _ports(subset: EndpointSubset) -> _Ports:
-    return tuple(
-        sorted(
-            (port.get("name", ""), port["port"], port.get("protocol", "TCP"), port.get("appProtocol", ""))
-            for port in subset.get("ports") or ()
-        )
-    )
-
-
-def _ports_of(one: EndpointSlice) -> _Ports:
-    return tuple(
-        sorted(
-            (
-                port.get("name", ""),
-                port.get("port", 0),
-                port.get("protocol", "TCP"),
-                port.get("appProtocol", ""),
-            )
-            for port in one.get("ports") or ()
-        )
-    )
-
-
 def _labels(endpoints: Endpoints) -> dict[str, str]:
     name = endpoints["metadata"].get("name", "")
     return {**labels_of(endpoints), SERVICE_NAME: name, MANAGED_BY: OUR_NAME}
 
 
-def _new(endpoints: Endpoints, ports: _Ports, addresses: list[Endpoint]) -> EndpointSlice:
-    name = endpoints["metadata"].get("name", "")
-    meta: ObjectMeta = {
-        "generateName": f"{name[:GENERATED_NAME_MAX]}-",
-        "namespace": endpoints["metadata"].get("namespace", ""),
-        "labels": _labels(endpoints),
-        "ownerReferences": [owner_reference(endpoints)],
-    }
+def _new(endpoints: Endpoints, ports: Ports, addresses: list[Endpoint]) -> EndpointSlice:
+    made = new_slice(endpoints, _labels(endpoints), ports, addresses)
     kept = {key: value for key, value in annotations_of(endpoints).items() if key != LAST_APPLIED}
-    if kept:
-        meta["annotations"] = kept
-    written: list[EndpointPort] = []
-    for label, number, protocol, app_protocol in ports:
-        port: EndpointPort = {"name": label, "port": number, "protocol": protocol}
-        if app_protocol:
-            port["appProtocol"] = app_protocol
-        written.append(port)
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": meta,
-        "addressType": "IPv4",
-        "endpoints": addresses,
-        "ports": written,
-    }
-
-
-def _mirrors(view: Reader, key: Key) -> Iterator[EndpointSlice]:
-    labels = {SERVICE_NAME: key.name, MANAGED_BY: OUR_NAME}
-    return view.select(ENDPOINT_SLICE, key.namespace, {"matchLabels": labels})
+    return with_meta(made, annotations=kept) if kept else made
 
 
 def _service_key(obj: KubeObject) -> Key:
@@ -163,8 +118,7 @@ def _of_service(_: Reader, obj: KubeObject) -> Iterator[Key]:
 
 
 def _of_slice(_: Reader, obj: KubeObject) -> Iterator[Key]:
-    labels = labels_of(obj)
-    if labels.get(MANAGED_BY) == OUR_NAME and (name := labels.get(SERVICE_NAME)):
+    if name := service_name_in(obj, OUR_NAME):
         yield ENDPOINTS.key(obj["metadata"].get("namespace", ""), name)
 
 
