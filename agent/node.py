@@ -164,7 +164,7 @@ class _Node:
         network = (
             SimulatedNetwork(pod_cidr)
             if settings.simulated
-            else NodeNetwork(_network_settings(settings, pod_cidr))
+            else NodeNetwork(_network_settings(settings, pod_cidr), waits_for_pods=True)
         )
         told = ""
         while True:

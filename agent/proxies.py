@@ -7,7 +7,7 @@ succeeds, so a part that fails holds up no other. `close` leaves it all at work:
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from agent.dns.upstream import of_host
 from agent.ingress import IngressDriver, IngressSettings, Trouble
 from agent.network import Network, NetworkSettings
 from agent.services import RuleSettings, ServicesDriver, ServiceTable
-from agent.services.table import Slices, by_service
+from agent.services.table import HostPort, Slices, by_service
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.service import Service
 from gitops.kinds.discovery import EndpointSlice
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 3.0  # How soon flushed rules are put back.
 RETRY_SECONDS: Final = 2.0
+PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
@@ -68,8 +69,13 @@ class _Part:
 
 
 class NodeNetwork:
-    def __init__(self, settings: NodeNetworkSettings) -> None:
+    def __init__(self, settings: NodeNetworkSettings, *, waits_for_pods: bool = False) -> None:
+        """`waits_for_pods`: an earlier agent's rules stay until `adopted`, since they publish ports of running pods."""
         network = settings.network
+        self._host_ports: dict[str, tuple[HostPort, ...]] = {}  # By pod uid.
+        self._adopted = asyncio.Event()
+        if not waits_for_pods:
+            self._adopted.set()
         self._settings = settings
         self._network = Network(network)
         self._services = ServicesDriver(
@@ -160,8 +166,30 @@ class NodeNetwork:
         """Wire the network namespace of `pid`. Repeatable; raises Unavailable."""
         await self._network.attach(pid, address, uid)
 
+    async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        """These ports of the node lead to the pod, from now until it is detached. Raises Unavailable."""
+        if self._host_ports.get(uid, ()) == ports:
+            return
+        self._host_ports[uid] = ports
+        if not (self._asked and self._adopted.is_set()):
+            return  # They come with the first state.
+        await self.sync(self._state)
+        number, part = self._asked, self._parts[0]
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX), self._moved:
+                await self._moved.wait_for(lambda: part.done >= number)
+        except TimeoutError:
+            why = self._problems.get(part.name, "the rules are not written yet")
+            raise Unavailable(f"ports of the node are not published: {why}") from None
+
+    def adopted(self) -> None:
+        """The ports of all pods that ran when the agent began are published."""
+        self._adopted.set()
+
     async def detach(self, uid: str) -> None:
         await self._network.detach(uid)
+        if self._host_ports.pop(uid, ()) and self._asked:
+            await self.sync(self._state)
 
     async def attached(self) -> dict[str, str]:
         """Pod uid -> address."""
@@ -239,7 +267,9 @@ class NodeNetwork:
             service_cidr=network.service_cidr,
             reserved=frozenset({network.dns_address}),
         )
-        await self._services.apply(table)
+        await self._adopted.wait()
+        host_ports = tuple(sorted(one for ports in self._host_ports.values() for one in ports))
+        await self._services.apply(replace(table, host_ports=host_ports))
 
     async def _apply_dns(self, state: ClusterState) -> None:
         await self._dns.apply(self._dns_table(state.services, by_service(state.slices)))

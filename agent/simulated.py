@@ -6,6 +6,7 @@ from agent.ingress import Trouble
 from agent.network import pick
 from agent.proxies import ClusterState
 from agent.runtime.protocol import Mount
+from agent.services.table import HostPort
 from agent.volumes.content import files_of, has_content
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
@@ -33,6 +34,12 @@ class SimulatedNetwork:
         return
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
+        return
+
+    async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        return
+
+    def adopted(self) -> None:
         return
 
     async def detach(self, uid: str) -> None:

@@ -13,6 +13,7 @@ from agent.pods.pods import Pods
 from agent.pods.sources import Sources
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
+from agent.services.table import HostPort
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
 from gitops.client.wire import guarded
@@ -139,6 +140,7 @@ class NoNetwork:
     def __init__(self) -> None:
         self.withdrawn: list[str] = []
         self.attached: dict[str, str] = {}
+        self.published: dict[str, tuple[HostPort, ...]] = {}
 
     def pick_address(self, used: Iterable[str]) -> str:
         taken = set(used)
@@ -146,6 +148,12 @@ class NoNetwork:
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
         self.attached[uid] = address
+
+    async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        self.published[uid] = ports
+
+    def adopted(self) -> None:
+        """Nothing waits for it."""
 
     async def detach(self, uid: str) -> None:
         self.attached.pop(uid, None)

@@ -12,7 +12,7 @@ from typing import Final, cast
 from agent.pods.environment import World, environment
 from agent.pods.hooks import run_hook
 from agent.pods.means import Means
-from agent.pods.names import hosts_file, kernel_hostname, resolv_conf
+from agent.pods.names import host_ports, hosts_file, kernel_hostname, resolv_conf
 from agent.pods.observed import Resize, Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
@@ -23,12 +23,14 @@ from agent.pods.simulation import labels_of_simulation
 from agent.runtime.protocol import (
     LABEL_ADDRESS,
     LABEL_BACK_OFF,
+    LABEL_HOST_PORTS,
     ContainerSpec,
     ContainerState,
     Phase,
     SandboxSpec,
     Security,
 )
+from agent.services.host_ports import to_label
 from agent.volumes.expansion import expand_all
 from agent.volumes.references import references
 from gitops.kinds.core.pod import Container, EphemeralContainer, Pod
@@ -43,6 +45,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
     spec, meta = pod["spec"], pod["metadata"]
     on_host = spec.get("hostNetwork", False)
     address = means.node.address if on_host else means.addresses.take(uid(pod))
+    ports = () if on_host else host_ports(pod, address)
     wanted = SandboxSpec(
         pod_uid=uid(pod),
         pod_name=meta.get("name", ""),
@@ -53,7 +56,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         sysctls={one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", ())},
         hosts=hosts_file(pod, address, means.node.names),
         resolv_conf=resolv_conf(pod, means.node.names),
-        labels={LABEL_ADDRESS: address},
+        labels={LABEL_ADDRESS: address, **({LABEL_HOST_PORTS: to_label(ports)} if ports else {})},
     )
     if why := sandbox_refusal(spec, means.node.confinement):
         raise Refused("FailedCreatePodSandBox", why)
@@ -61,6 +64,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         sandbox = await means.runtime.ensure_sandbox(wanted)
         if not on_host:
             await means.network.attach(sandbox.pid, address, uid(pod))
+            await means.network.publish(uid(pod), ports)
     return sandbox, address
 
 

@@ -11,6 +11,7 @@ from agent.pods.security import Confinement
 from agent.pods.sources import Sources
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
+from agent.services.table import HostPort
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
 from gitops.kinds.core.pod import Container, Pod, PodStatus
@@ -26,6 +27,14 @@ class PodNetwork(Protocol):
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
         """Give the network namespace of a sandbox's process its address."""
+        ...
+
+    async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        """These ports of the node lead to the pod, from now until it is detached."""
+        ...
+
+    def adopted(self) -> None:
+        """The ports of all pods that ran when the agent began are published."""
         ...
 
     async def detach(self, uid: str) -> None: ...

@@ -1,4 +1,4 @@
-"""A pod's hostname, /etc/hosts and /etc/resolv.conf, as the kubelet writes them. Pure.
+"""A pod's hostname, /etc/hosts and /etc/resolv.conf, as the kubelet writes them, and its ports on the node. Pure.
 
 Source: kubernetes/pkg/kubelet/kubelet_pods.go (`ensureHostsFile`, `GeneratePodHostNameAndDomain`), network/dns.
 """
@@ -6,8 +6,10 @@ Source: kubernetes/pkg/kubelet/kubelet_pods.go (`ensureHostsFile`, `GeneratePodH
 from typing import Final, NamedTuple
 
 from agent.pods.refused import Refused
-from gitops.kinds.core.pod import Pod
+from agent.services.table import Backend, HostPort
+from gitops.kinds.core.pod import Pod, is_sidecar
 
+ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 # What a manifest says, not a listener of ours.
 HOSTNAME_MAX: Final = 63
 KERNEL_HOSTNAME_MAX: Final = 64
 HEADER: Final = "# Kubernetes-managed hosts file."
@@ -73,6 +75,23 @@ def hosts_file(pod: Pod, address: str, names: Names) -> str:
         lines += ["", "# Entries added by HostAliases."]
         lines += [f"{alias['ip']}\t" + "\t".join(alias.get("hostnames", ())) for alias in aliases]
     return "\n".join(lines) + "\n"
+
+
+def host_ports(pod: Pod, address: str) -> tuple[HostPort, ...]:
+    """Those of its app containers and sidecars."""
+    sidecars = (one for one in pod["spec"].get("initContainers", ()) if is_sidecar(one))
+    found = {
+        HostPort(
+            port["protocol"].lower(),
+            "" if port.get("hostIP") in (None, "", ANY_ADDRESS) else port["hostIP"],
+            port["hostPort"],
+            Backend(address, port["containerPort"]),
+        )
+        for container in (*sidecars, *pod["spec"]["containers"])
+        for port in container.get("ports", ())
+        if port.get("hostPort")
+    }
+    return tuple(sorted(found))
 
 
 def resolv_conf(pod: Pod, names: Names) -> str:

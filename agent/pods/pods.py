@@ -13,7 +13,8 @@ from typing import Final
 
 from agent.pods.means import Means
 from agent.pods.worker import PodWorker
-from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState
+from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState
+from agent.services.host_ports import from_label
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import uid
@@ -79,6 +80,9 @@ class Pods:
             self._found.setdefault(state.pod_uid, []).append(state)
             if state.container == SANDBOX and (address := state.labels.get(LABEL_ADDRESS)):
                 self._means.addresses.known(state.pod_uid, address)
+                ports = from_label(state.labels.get(LABEL_HOST_PORTS, ""))
+                await self._means.network.publish(state.pod_uid, ports)
+        self._means.network.adopted()
 
     async def run(self) -> None:
         """For ever; cancelled, it leaves running what runs."""

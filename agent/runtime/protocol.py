@@ -24,6 +24,7 @@ LABEL_ATTEMPT: Final = "io.gitward.attempt"
 LABEL_IMAGE: Final = "io.gitward.image"  # As the manifest names it: the engine may answer an id.
 LABEL_SANDBOX: Final = "io.gitward.sandbox"  # The sandbox that a container was made for.
 LABEL_BACK_OFF: Final = "io.gitward.back-off-seconds"  # How long to wait when this attempt ends.
+LABEL_HOST_PORTS: Final = "io.gitward.host-ports"  # On a sandbox: ports of the node that lead to the pod.
 LABEL_ADDRESS: Final = "io.gitward.address"  # On a sandbox: the pod's address.
 
 

@@ -1,8 +1,8 @@
 """Services on one node: a pure table of who stands behind which address, its iptables renderer, and the driver.
 
-May import gitops.kinds only. In reading order: `table` (services + endpoint slices -> table: pure), `iptables`
-(table -> chains, and the difference of two: pure), `backend` (which iptables this host uses, and running it),
-`conntrack` (open flows, forgotten ones), `driver` (brings the host's rules to a table and keeps them there).
+May import gitops.kinds only. In reading order: `table` (services + endpoint slices -> table: pure), `host_ports`,
+`iptables` (table -> chains, and the difference of two: pure), `backend` (which iptables this host uses, and running
+it), `conntrack` (open flows, forgotten ones), `driver` (brings the host's rules to a table and keeps them there).
 """
 
 from agent.services.driver import ServicesDriver

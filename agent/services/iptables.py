@@ -1,7 +1,8 @@
 """A service table as iptables chains, and the difference of two as text for `iptables-restore --noflush`: pure.
 
 Chains (all named GITWARD-…, a stable contract):
-  nat     SERVICES      address and port -> the chain of that service; walked only for the service range
+  nat     HOSTPORTS     a port of the node -> the pod of this node that took it
+          SERVICES      address and port -> the chain of that service; walked only for the service range
           SVC-<hash>    one service port: a random endpoint
           POSTROUTING   what a pod sends to itself by a service, and what leaves the cluster, gets the node's address
           HAIRPIN       one rule per pod of this node that stands behind a service
@@ -22,6 +23,7 @@ from agent.services.table import ServicePort, ServiceTable
 PREFIX: Final = "GITWARD-"
 SERVICES: Final = PREFIX + "SERVICES"
 SERVICE_PREFIX: Final = PREFIX + "SVC-"  # With 16 characters of hash: the 28 that a chain's name may have.
+HOSTPORTS: Final = PREFIX + "HOSTPORTS"
 POSTROUTING: Final = PREFIX + "POSTROUTING"
 HAIRPIN: Final = PREFIX + "HAIRPIN"
 FORWARD: Final = PREFIX + "FORWARD"
@@ -57,6 +59,7 @@ Rules = Mapping[str, Chains]  # Table (filter, nat) -> chains.
 
 def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
     """Pod-to-pod traffic does not walk the list of services: that is what the range is for."""
+    to_host_ports = f"-m addrtype --dst-type LOCAL -j {HOSTPORTS}"
     to_services = f"-d {settings.service_cidr} -j {SERVICES}"
     return (
         Jump("filter", "INPUT", f"-j {INPUT}"),
@@ -64,6 +67,8 @@ def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
         Jump("filter", "OUTPUT", f"-j {OUTPUT}"),
         Jump("nat", "PREROUTING", to_services),
         Jump("nat", "OUTPUT", to_services),
+        Jump("nat", "PREROUTING", to_host_ports),
+        Jump("nat", "OUTPUT", to_host_ports),
         Jump("nat", "POSTROUTING", f"-j {POSTROUTING}"),
     )
 
@@ -73,10 +78,11 @@ def render(table: ServiceTable, settings: RuleSettings) -> Rules:
     nat: dict[str, tuple[str, ...]] = {
         SERVICES: tuple(_dispatch(port) for port in served),
         POSTROUTING: _postrouting(settings),
-        HAIRPIN: tuple(_hairpin(served, settings)),
+        HAIRPIN: tuple(_hairpin(table, settings)),
+        HOSTPORTS: tuple(_host_ports(table, settings)),
     }
     nat.update((service_chain(port), tuple(_endpoints(port))) for port in served)
-    return {"filter": _filter(settings), "nat": nat}
+    return {"filter": _filter(settings, publishes=bool(table.host_ports)), "nat": nat}
 
 
 def service_chain(port: ServicePort) -> str:
@@ -112,6 +118,17 @@ def _endpoints(port: ServicePort) -> Iterator[str]:
         yield f"{match}{share}{seen} {target}"
 
 
+def _host_ports(table: ServiceTable, settings: RuleSettings) -> Iterator[str]:
+    """The node's addresses on the service range are no addresses to publish on: the cluster's DNS is there."""
+    if table.host_ports:
+        yield f"-d {settings.service_cidr} -j RETURN"
+        yield "-d 127.0.0.0/8 -j RETURN"
+    for one in table.host_ports:
+        to = f"-d {one.address}/32 " if one.address else ""
+        target = f"{one.backend.address}:{one.backend.port}"
+        yield f"{to}-p {one.protocol} -m {one.protocol} --dport {one.port} -j DNAT --to-destination {target}"
+
+
 def _postrouting(settings: RuleSettings) -> tuple[str, ...]:
     pods = settings.pod_cidr
     return (
@@ -120,17 +137,20 @@ def _postrouting(settings: RuleSettings) -> tuple[str, ...]:
     )
 
 
-def _hairpin(served: Iterable[ServicePort], settings: RuleSettings) -> Iterator[str]:
+def _hairpin(table: ServiceTable, settings: RuleSettings) -> Iterator[str]:
     """A pod that is sent to itself would see its own address as the caller, and answer itself past the node."""
     here = IPv4Network(settings.pod_cidr)
-    addresses = {IPv4Address(backend.address) for port in served for backend in port.backends}
+    addresses = {IPv4Address(backend.address) for port in table.ports for backend in port.backends}
+    addresses |= {IPv4Address(one.backend.address) for one in table.host_ports}
     for address in sorted(address for address in addresses if address in here):
         # SNAT, not MASQUERADE: a pod's link has no address that could be taken.
         yield f"-s {address}/32 -d {address}/32 -j SNAT --to-source {settings.gateway}"
 
 
-def _filter(settings: RuleSettings) -> Chains:
+def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
     services, pods, dns = settings.service_cidr, settings.pod_cidr, f"{settings.dns_address}/32"
+    # What came to a port of the node, and not to a service: that is reached by no outside.
+    published = f"-d {pods} -m conntrack --ctstate DNAT ! --ctorigdst {services} -j ACCEPT"
     known = "-m conntrack --ctstate RELATED,ESTABLISHED"
     return {
         FORWARD: (
@@ -140,6 +160,7 @@ def _filter(settings: RuleSettings) -> Chains:
             f"-s {pods} {known} -j ACCEPT",
             f"-d {pods} {known} -j ACCEPT",
             f"-s {pods} -i {POD_LINKS} -j ACCEPT",
+            *((published,) if publishes else ()),
             f"-d {settings.cluster_pod_cidr} -j DROP",
         ),
         INPUT: (

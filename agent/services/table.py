@@ -44,9 +44,19 @@ class ServicePort:
     affinity_seconds: int = 0
 
 
+class HostPort(NamedTuple):
+    """A port of the node that leads to one pod of it. `address` '': on all of the node's addresses."""
+
+    protocol: str  # tcp, udp or sctp.
+    address: str
+    port: int
+    backend: Backend
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceTable:
     ports: tuple[ServicePort, ...] = ()  # Sorted by address, port and protocol.
+    host_ports: tuple[HostPort, ...] = ()  # Sorted.
 
     def offers(self, address: str) -> bool:
         """Whether new connections go to this address although others could take them."""

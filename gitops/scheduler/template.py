@@ -190,9 +190,8 @@ def _ports(spec: PodSpec) -> Iterable[Port]:
 
 def _ports_of(container: Container) -> Iterable[Port]:
     for port in container.get("ports") or ():
-        body = cast(Json, port)  # An agent does not publish `hostPort` yet, so no shape has it.
-        if number := body.get("hostPort"):
-            address = body.get("hostIP") or ""
+        if number := port.get("hostPort"):
+            address = port.get("hostIP") or ""
             yield port["protocol"], number, "" if address in ANY_ADDRESS else address
 
 

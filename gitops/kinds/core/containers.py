@@ -67,6 +67,8 @@ class ContainerPort(TypedDict):
     containerPort: int
     protocol: str  # TCP, UDP or SCTP.
     name: NotRequired[str]
+    hostPort: NotRequired[int]  # Published on the node.
+    hostIP: NotRequired[str]
 
 
 class ResourceRequirements(TypedDict):

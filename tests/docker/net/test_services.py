@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from agent.network import Network, NetworkSettings
 from agent.services import RuleSettings, ServicesDriver, ServiceTable
-from agent.services.table import Backend, ServicePort
+from agent.services.table import Backend, HostPort, ServicePort
 
 VIP = "10.78.0.20"
 
@@ -127,6 +128,24 @@ def test_nothing_is_reached_from_outside_but_what_leaves_is_masqueraded(
     assert outside.get("http://10.77.3.2:8080/") == ""
     assert outside.get(f"http://{VIP}/") == ""
     assert node.a.get("http://192.168.50.2:9000/") == "outside"
+
+
+def test_a_port_of_the_node_leads_to_its_pod_from_everywhere_and_opens_nothing_else(
+    node: Node, outside: Any
+) -> None:
+    published = HostPort("tcp", "", 8088, Backend("10.77.3.2", 8080))
+    node.apply(replace(a_table("10.77.3.2"), host_ports=(published,)))
+
+    assert outside.get("http://192.168.50.1:8088/") == "a"
+    assert node.a.get("http://192.168.50.1:8088/") == "a"
+    assert node.b.get("http://192.168.50.1:8088/") == "a"
+    assert from_node("http://192.168.50.1:8088/") == "a"
+    assert outside.get("http://10.77.3.2:8080/") == ""
+    assert outside.get(f"http://{VIP}/") == ""
+    assert asyncio.run(node.driver.check()) is True
+
+    node.apply(a_table("10.77.3.2"))
+    assert outside.get("http://192.168.50.1:8088/") == ""
 
 
 def test_a_pod_cannot_send_from_anothers_address(node: Node) -> None:

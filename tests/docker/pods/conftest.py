@@ -13,6 +13,7 @@ from agent.network import Network, NetworkSettings
 from agent.pods.security import confinement
 from agent.probes.checks import NetworkChecks
 from agent.runtime.docker import DockerRuntime
+from agent.services.table import HostPort
 from agent.volumes.volumes import PodVolumes
 from tests.agent_world import FACTS, NODE, Api, Node, running_node
 
@@ -29,6 +30,12 @@ class Links:
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
         await self._network.attach(pid, address, uid)
+
+    async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        """There are no rules here."""
+
+    def adopted(self) -> None:
+        """Nothing waits for it."""
 
     async def detach(self, uid: str) -> None:
         await self._network.detach(uid)
