@@ -69,12 +69,13 @@ def _change(claim: Claim, times: CommitTimes | None) -> Json:
     return {**{name: cast(Mapping[str, object], claim)[name] for name in names}, **cast(Json, times or {})}
 
 
-def _what(claim: Claim) -> tuple[str, str, str]:
-    return claim["source"], claim["commit"], claim["state"]
+def _what(claim: Claim) -> tuple[str, str, str, str]:
+    return claim["source"], claim["commit"], claim["state"], claim["file"]
 
 
 async def _changes(store: Store, key: Key) -> list[Claim]:
-    """The claims by which an object changed, newest first: its record's versions that state another commit's words."""
+    """The claims by which an object changed or moved to another file, newest first: its record's versions that state
+    another commit's words, or the same in another place."""
     record_key = declared_key(key)
     record = cast("Declared | None", store.view().object(record_key))
     changes: list[Claim] = []
@@ -84,11 +85,15 @@ async def _changes(store: Store, key: Key) -> list[Claim]:
             raise NotFound(f"no source declares {key}, nor did one as far back as the past reaches")
         record, claim = gone.record, first_standing(gone.record)
         changes.append(cast(Claim, {**claim, "commit": gone.commit, "state": "withdrawn"}))
+    later = Revision(0)  # Of the version before which `record` stood.
     for _ in range(VERSIONS_MAX):
         claim = first_standing(record)
         if claim["state"] != "withdrawn" and (not changes or _what(claim) != _what(changes[-1])):
+            if changes and (mover := await _mover(store, claim, changes[-1], later)):
+                changes[-1] = cast(Claim, {**changes[-1], "commit": mover})
             changes.append(claim)
-        before = Revision((int(record["metadata"].get("resourceVersion", "0")) >> 16) - 1)
+        later = Revision(int(record["metadata"].get("resourceVersion", "0")) >> 16)
+        before = Revision(later - 1)
         if before < 1 or before < store.floors.history:
             break  # The past does not reach so far back.
         try:
@@ -98,3 +103,12 @@ async def _changes(store: Store, key: Key) -> list[Claim]:
         if record is None:
             break
     return changes
+
+
+async def _mover(store: Store, older: Claim, newer: Claim, revision: Revision) -> str | None:
+    """The commit that put the same statement into another file; a claim itself bears the one that last changed it."""
+    is_move = newer["file"] != older["file"] and _what({**newer, "file": older["file"]}) == _what(older)
+    if not is_move:
+        return None
+    found = await store.commits(newer["source"])
+    return next((one.commit for one in found if one.revision == revision), None)

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 import typer
@@ -17,13 +19,28 @@ Json = dict[str, Any]
 
 
 def run_diff(kubeconfig: Path, at: str, source: str, *, output: str) -> None:
-    """Print it; a line on stderr where nothing differs. `at` '': what git states now. Raises what the client raises."""
-    asked = {"source": source, "at": at}
+    """Print it; a line on stderr where nothing differs. Raises what the client raises.
+
+    `at`: '': what git states now; else a commit, by its id or, in a clone, by any name that git has for it (`HEAD~1`).
+    """
+    asked = {"source": source, "at": commit_named(at)}
     found = asyncio.run(_ask(kubeconfig, {name: value for name, value in asked.items() if value}))
     lines = [line for one in found["objects"] for line in _lines(one)]
     emit(found, output, "".join(f"{shown(line)}\n" for line in lines))
     if output == "table" and not lines:
         typer.echo("nothing differs", err=True)
+
+
+def commit_named(text: str) -> str:
+    """The id that a name stands for in the clone where we are; the text itself if it is an id, or no name here."""
+    if not text or set(text.lower()) <= set(hexdigits):
+        return text
+    arguments = ("git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}")
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    except OSError:  # No git here.
+        return text
+    return done.stdout.strip() or text
 
 
 async def _ask(kubeconfig: Path, params: dict[str, str]) -> Json:

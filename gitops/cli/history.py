@@ -53,7 +53,7 @@ def table(commits: Sequence[Json], now: datetime, *, with_bars: bool) -> str:
             age(one.get("fetched") or one.get("declared"), now),
             *(_after(one, stage) for stage in STAGES[1:]),
             *([bar(one, longest)] if with_bars else []),
-            *([f"{one.get('file', '')}:{one.get('line', '')}"] if places else []),
+            *([_place(one)] if places else []),
             one.get("author", "-"),
             one.get("subject", "-")[:SUBJECT_CHARACTERS],
         ]
@@ -61,6 +61,12 @@ def table(commits: Sequence[Json], now: datetime, *, with_bars: bool) -> str:
     ]
     bars = ["TIMELINE"] if with_bars else []
     return columns([*header, *bars, *(["FILE"] if places else []), "AUTHOR", "SUBJECT"], rows)
+
+
+def _place(one: Json) -> str:
+    """Where the object is stated, or was until this commit."""
+    state = "" if one["state"] == "declared" else " (removed)" if one["state"] == "withdrawn" else " (held)"
+    return f"{one['file']}:{one['line']}{state}" if "file" in one else ""
 
 
 def bar(one: Json, longest_seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`gitward rollback`: one new commit that undoes another. Nothing but git: the cluster follows as for any commit.
+"""`gitward rollback`: one new commit that undoes another, or all that are not live. Nothing but git: the cluster follows.
 
 Inside a clone of the source it commits there, on the followed branch; elsewhere in a temporary clone, which is only of
 use with `--push`. The user's own git configuration and credentials are used.
@@ -54,14 +54,18 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         )
     if _git(clone, "status", "--porcelain", "--untracked-files=no").strip():
         raise BadRequest(f"{clone}: has uncommitted changes: commit or stash them first")
-    live = ((source.get("status") or {}).get("commit") or {}).get("live", "")
+    stages = (source.get("status") or {}).get("commit") or {}
+    fetched, live = stages.get("fetched", ""), stages.get("live", "")
     if to:
         _make_equal(clone, to)
+    elif commit:
+        _undo(clone, commit)
+    elif not live:
+        raise NotFound("no commit is live yet: nothing to roll back")
+    elif fetched in ("", live):
+        _undo(clone, live)
     else:
-        undone = commit or live
-        if not undone:
-            raise NotFound("no commit is live yet: nothing to roll back")
-        _undo(clone, undone)
+        _leave_behind(clone, fetched, live)
     diff = _git(clone, "show", "--stat", "--patch", "--format=commit %H%n%n    %s%n", "HEAD")
     typer.echo(shown_text(diff), nl=False)
     if _is_source(clone, source["spec"]["url"]):
@@ -71,6 +75,19 @@ def _roll(clone: Path, source: GitSource, *, commit: str, to: str, push: bool) -
         typer.echo(f"pushed to {branch}")
     else:
         typer.echo(f"committed on {branch}; `git push` makes it so")
+
+
+def _leave_behind(clone: Path, fetched: str, live: str) -> None:
+    """Where the newest commit is held back or not live for another reason: to undo the live one would be to undo the
+    wrong one. All that came after it goes. BadRequest: there are commits that nobody has looked at yet."""
+    head = _git(clone, "rev-parse", "HEAD").strip()
+    if head != fetched:
+        raise BadRequest(
+            f"{fetched[:7]} is not live, and {clone} is at {head[:7]}: `git pull` and `gitward sync` first, "
+            "or say which commit to undo"
+        )
+    typer.echo(f"{fetched[:7]} is not live: back to {live[:7]}, which is")
+    _make_equal(clone, live)
 
 
 def _undo(clone: Path, commit: str) -> None:

@@ -221,3 +221,40 @@ def test_a_file_with_escapes_does_not_steer_the_terminal(
     ended = cluster.run("rollback")
 
     assert "-colour:\t\\x1b[2Jgreen\n+colour:\tblue\n" in ended.out
+
+
+def test_a_commit_that_is_held_back_is_undone_and_not_the_good_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is live is what the last good commit says: undoing that would leave the bad ones in place."""
+    repository = cluster.repository
+    live = repository.commit("blue", web="colour: blue\n")
+    repository.commit("bad", web="colour: [\n")
+    worse = repository.commit("worse", web="colour: [[\n")
+    cluster.status(
+        {"commit": {"fetched": worse, "declared": live, "live": live}, "problems": ["web.yaml:1: no"]}
+    )
+    monkeypatch.chdir(repository.clone)
+
+    ended = cluster.run("rollback")
+
+    assert ended.code == 0
+    assert ended.out.startswith(f"{worse[:7]} is not live: back to {live[:7]}, which is\n")
+    assert (repository.clone / "web.yaml").read_text() == "colour: blue\n"
+
+
+def test_commits_that_nobody_has_looked_at_are_not_undone_unseen(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = cluster.repository
+    live = repository.commit("blue", web="colour: blue\n")
+    bad = repository.commit("bad", web="colour: [\n")
+    cluster.status({"commit": {"fetched": bad, "declared": live, "live": live}})
+    head = repository.commit("repaired", web="colour: green\n")
+    monkeypatch.chdir(repository.clone)
+
+    ended = cluster.run("rollback")
+
+    assert ended.code == 1
+    assert f"{bad[:7]} is not live, and {repository.clone} is at {head[:7]}" in ended.err
+    assert repository.git("rev-parse", "HEAD") == head

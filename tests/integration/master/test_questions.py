@@ -262,3 +262,19 @@ def test_of_an_object_that_is_gone_the_commit_that_took_it_is_known(site: Site, 
         assert "nor did one as far back as the past reaches" in never.err
 
     site.run(story)
+
+
+def test_a_move_to_another_file_is_a_row_of_an_objects_history(site: Site, shell: Shell) -> None:
+    async def story(whole: Whole) -> None:
+        first = await whole.goes_live({"a.yaml": config_map("a", "one")}, "one")
+        moved = await whole.goes_live({"a.yaml": None, "b.yaml": config_map("a", "one")}, "moved")
+        last = await whole.goes_live({"b.yaml": config_map("a", "two")}, "two")
+        await whole.settled()
+
+        changes = (await asked(whole, shell, "history", "cm/a"))["commits"]
+
+        assert [(one["commit"], one["file"]) for one in changes] == [
+            (last, "b.yaml"), (moved, "b.yaml"), (first, "a.yaml"),
+        ]  # fmt: skip
+
+    site.run(story)
