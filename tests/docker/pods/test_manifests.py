@@ -1,32 +1,9 @@
 """A table: what a pod's manifest says, and what is seen of it from inside its container and in its status."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from gitops.kinds.core.pod import Pod, pod_phase, pod_status
-from tests.agent_world import a_pod
 from tests.docker.pods.conftest import Host
-from tests.docker.pods.inside import FOREVER, Play, container, inside, restarts, status_of
-
-
-def running(pod: Pod) -> bool:
-    return pod_phase(pod) == "Running"
-
-
-class Row(NamedTuple):
-    """`script` is run in the container app once `until` holds; `sees` is what it prints."""
-
-    spec: dict[str, Any]
-    script: str = ""
-    sees: str = ""
-    until: Callable[[Pod], bool] = running
-    status: Callable[[Pod], object] = lambda pod: None
-    told: object = None
-
-
-def app(script: str = FOREVER, **fields: Any) -> dict[str, Any]:
-    return {"containers": [container("app", script, **fields)]}
+from tests.docker.pods.inside import FOREVER, Play, container, restarts, status_of
+from tests.docker.pods.rows import Row, app, differing
 
 
 def reason(pod: Pod) -> object:
@@ -144,21 +121,6 @@ ROWS = {
 def test_what_a_manifest_says_is_what_is_there(play: Play) -> None:
     async def scenario(host: Host) -> None:
         async with host.agent() as node:
-
-            async def one(number: int, row: Row) -> str:
-                """What differs; '' if nothing."""
-                name = f"row-{number}"
-                host.api.put(a_pod(name, **row.spec))
-                try:
-                    pod = await node.until(f"uid-{name}", row.until, seconds=60)
-                    seen = await inside(node, f"uid-{name}", row.script) if row.script else ""
-                except AssertionError as error:
-                    return str(error)
-                told = row.status(pod)
-                return "" if (seen, told) == (row.sees, row.told) else f"{seen!r}, {told!r}"
-
-            answers = await asyncio.gather(*(one(n, row) for n, row in enumerate(ROWS.values())))
-
-        assert {name: why for name, why in zip(ROWS, answers, strict=True) if why} == {}
+            assert await differing(host, node, ROWS) == {}
 
     play(scenario)
