@@ -1,4 +1,4 @@
-"""`gitward rollback`: one new commit that undoes another, or all that are not live. Nothing but git: the cluster follows.
+"""`gitward rollback`: one new commit that undoes another, or all that is not live. Nothing but git is written.
 
 Inside a clone of the source it commits there, on the followed branch; elsewhere in a temporary clone, which is only of
 use with `--push`. The user's own git configuration and credentials are used.
