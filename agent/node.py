@@ -42,6 +42,7 @@ from agent.runtime.protocol import Runtime
 from agent.sessions import attach_handler, exec_handler
 from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
 from agent.simulated import SimulatedNetwork, SimulatedVolumes
+from agent.usage import CgroupReader, Idle, Sampler, usage_handler
 from agent.volumes.volumes import PodVolumes
 from gitops.client import Client, Credentials, Handler, follow, logs, serve_reverse
 from gitops.kinds.core.pod import POD
@@ -127,11 +128,27 @@ class _Node:
             pods = await self._make_pods(group, network, facts, reports, cluster)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods))
-            handlers = self._handlers()
+            sampler = self._sampler(pods, facts)
+            group.create_task(sampler.run())
+            handlers = {**self._handlers(), "get": usage_handler(sampler)}
             group.create_task(serve_reverse(client, settings.name, handlers))
             self._problem = ""
             registration.look()
             log.info("node runs", extra={"fields": {"node": settings.name}})
+
+    def _sampler(self, pods: Pods, facts: RegisteredNode) -> Sampler:
+        settings = self._settings
+        source = Idle() if settings.simulated else CgroupReader()
+        return Sampler(
+            settings.name,
+            facts.engine.cpus,
+            settings.data_dir,
+            lambda: pods.states,
+            pods.pods,
+            _now,
+            source,
+            networks=not settings.simulated,
+        )
 
     def _handlers(self) -> dict[str, Handler]:
         """What the master may ask of this node."""

@@ -36,6 +36,7 @@ class Pods:
         self._found: dict[str, list[ContainerState]] = {}  # What ran when the agent began, by pod.
         self._complete = False
         self.engine_problem = ""
+        self.states: tuple[ContainerState, ...] = ()  # Of the last list.
 
     def apply(self, pod: Pod) -> None:
         """A pod of this node as the API has it now."""
@@ -123,7 +124,8 @@ class Pods:
                 self._spread(states, asked_at)
             await self._means.sleep(RELIST_SECONDS)
 
-    def _spread(self, states: Iterable[ContainerState], asked_at: float) -> None:
+    def _spread(self, states: list[ContainerState], asked_at: float) -> None:
+        self.states = tuple(states)
         by_pod: dict[str, list[ContainerState]] = {}
         for state in states:
             by_pod.setdefault(state.pod_uid, []).append(state)

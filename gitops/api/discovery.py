@@ -16,6 +16,7 @@ from gitops.api.subresources import Subresource, subresources_of
 from gitops.kinds import registry
 from gitops.kinds.keys import CORE
 from gitops.kinds.kind import Kind
+from gitops.kinds.metrics import COMPUTED
 
 _GROUP: Final = "apidiscovery.k8s.io"
 _AGGREGATED: Final = {"g": _GROUP, "as": "APIGroupDiscoveryList"}
@@ -77,7 +78,7 @@ async def group_or_version(request: web.Request) -> web.Response:
 def by_group() -> dict[str, Kinds]:
     """The core group first, then by name."""
     found: dict[str, list[Kind[Any]]] = {}
-    for kind in sorted(registry.ALL, key=lambda kind: (kind.group, kind.plural)):
+    for kind in sorted((*registry.ALL, *COMPUTED), key=lambda kind: (kind.group, kind.plural)):
         found.setdefault(kind.group, []).append(kind)
     return {group: tuple(kinds) for group, kinds in found.items()}
 

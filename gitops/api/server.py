@@ -22,6 +22,7 @@ from gitops.api import (
     past,
     reads,
     reasons,
+    usage,
     watches,
 )
 from gitops.api.applying import apply
@@ -56,12 +57,15 @@ from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
 from gitops.client.joining import CA_PATH, JOIN_PATH
+from gitops.kinds import metrics
 from gitops.kinds.commits import CommitFacts, FactsOf
 from gitops.kinds.errors import NotFound
 from gitops.store.contract import Store
 
 SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
 _TRUE: Final = ("true", "1")
+_METRICS: Final = f"/apis/{metrics.GROUP}/{metrics.VERSION}"
+_IN_NAMESPACE: Final = "namespaces/{namespace}/pods"
 TargetHandler = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
 
 
@@ -149,6 +153,14 @@ def _add_routes(app: web.Application) -> None:
     add("GET", "/gitward/v1/why", reasons.why)
     add("GET", "/gitward/v1/diff", differences.diff)
     add("GET", "/gitward/v1/history", histories.history)
+    add("GET", "/api/v1/nodes/{name}/proxy/{path:.*}", usage.proxy)
+    for path, handler in (
+        ("nodes", usage.node_metrics),
+        ("pods", usage.pod_metrics),
+        (_IN_NAMESPACE, usage.pod_metrics),
+    ):
+        add("GET", f"{_METRICS}/{path}", handler)
+        add("GET", f"{_METRICS}/{path}/{{name}}", handler)
     add("*", "/api/v1/{rest:.+}", _resources)
     add("*", "/apis/{group}/{version}/{rest:.+}", _resources)
 

@@ -5,6 +5,7 @@ Clients decide by discovery what to try: a name that is listed and does not work
 
 from typing import Any, Final, NamedTuple
 
+from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
@@ -26,6 +27,7 @@ _STREAMS: Final = (
     Subresource("exec", ("create", "get"), ("", "v1", "PodExecOptions")),
     Subresource("portforward", ("create", "get"), ("", "v1", "PodPortForwardOptions")),
 )
+_PROXY: Final = Subresource("proxy", ("get",), ("", "v1", "NodeProxyOptions"))
 _SYNC: Final = Subresource("sync", ("create", "get"))
 
 
@@ -37,6 +39,8 @@ def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
     found += [Subresource(name, ("get", "patch", "update")) for name in kind.parts]
     if kind is POD:
         found += (_LOG, *_STREAMS)
+    if kind is NODE:
+        found.append(_PROXY)
     if kind is GIT_SOURCE:
         found.append(_SYNC)
     return tuple(sorted(found))

@@ -13,7 +13,8 @@ import pytest
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.processes import session_of
 from tests.docker.pods.inside import FOREVER, container
-from tests.integration.api.pods_of import Running, a_running_pod
+from tests.integration.api.builders import a_node
+from tests.integration.api.pods_of import NODE, Running, a_running_pod
 from tests.integration.api.served import Served, serving
 from tests.integration.api.test_kubectl_exec import ask, forwarding, on_a_terminal, run
 
@@ -178,3 +179,20 @@ def test_the_options_of_logs(api: Served, docker_host: str) -> None:
         assert run(api, "get", "--raw", raw + "Stderr").stdout == b"err 1\nerr 2\nerr 3\n"
         assert run(api, "get", "--raw", raw + "Stdout").stdout == b"out 1\nout 2\nout 3\n"
         assert b"must be greater than 0" in run(api, "get", "--raw", raw + "All&limitBytes=0").stderr
+
+
+def test_top_and_cadvisors_metrics_tell_what_a_busy_container_uses(api: Served, docker_host: str) -> None:
+    api.create(a_node(NODE))
+    with a_pod_of(api, docker_host, "while :; do :; done"):
+        eventually(lambda: b"web" in run(api, "top", "pods", "--no-headers").stdout, "its use is known")
+        milli_cores = int(run(api, "top", "pods", "--no-headers").stdout.split()[1].removesuffix(b"m"))
+        page = f"/api/v1/nodes/{NODE}/proxy/metrics/cadvisor"
+        told = run(api, "get", "--raw", page).stdout.decode().splitlines()
+
+    assert 100 <= milli_cores <= 1_100
+    seconds = [line for line in told if line.startswith('container_cpu_usage_seconds_total{container="app"')]
+    assert float(seconds[0].split()[-1]) > 0.1
+    working_set = [
+        line for line in told if line.startswith('container_memory_working_set_bytes{container="app"')
+    ]
+    assert 10_000 < float(working_set[0].split()[-1]) < 50_000_000
