@@ -72,7 +72,7 @@ def test_what_is_left_goes_and_the_data_stays(node: Node, capsys: pytest.Capture
     run_down(node.data_dir)
 
     out = capsys.readouterr().out
-    assert "of pod shop/web" in out
+    assert "removed 1 container\n" in out
     assert "removed gw0, its addresses and routes" in out
     assert out.endswith(f"cluster {node.cluster} left this host; its data stays in {node.data_dir}\n")
     assert node.pods() == []
