@@ -4,14 +4,14 @@ A dict of a pod takes 20 times the memory of its packed body. So a bounded numbe
 evicted is chosen at random: by age, one scan over a little more than there is room for would find nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, NewType, cast
+from typing import Any, Final, NamedTuple, NewType, cast, overload
 
 import orjson
 
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject
+from gitops.kinds.objects import KubeObject, T
 
 Revision = NewType("Revision", int)  # Number of a transaction; strictly increasing; gaps are allowed.
 Position = NewType("Position", int)  # revision << 16 | index in the transaction: the wire's resourceVersion.
@@ -131,6 +131,51 @@ class HotEntries:
         if last is not entry:
             self._entries[slot], last.slot = last, slot
         entry.hot, entry.slot = None, -1
+
+
+class Captured(Sequence[T]):
+    """Objects as they are at one moment, each opened when it is looked at and let go of again: a list of a large kind
+    costs a pointer for each, and makes nothing hot that nobody reconciles."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Captured[T]": ...
+    def __getitem__(self, place: int | slice) -> "T | Captured[T]":
+        if isinstance(place, slice):
+            return Captured(self._entries[place])
+        return cast("T", _opened(self._entries[place]))
+
+    def __iter__(self) -> Iterator[T]:
+        return (cast("T", _opened(entry)) for entry in self._entries)
+
+    def labelled(self, matches: Callable[[Mapping[str, str]], bool]) -> "Captured[T]":
+        """Those whose labels match; none is opened."""
+        verdicts: dict[Labels, bool] = {}
+        for entry in self._entries:
+            if entry.labels not in verdicts:
+                verdicts[entry.labels] = matches(dict(entry.labels))
+        return Captured([entry for entry in self._entries if verdicts[entry.labels]])
+
+    def where(self, matches: Callable[[T], bool]) -> "Captured[T]":
+        """Those that match. Each is opened, one after the other."""
+        return Captured([entry for entry in self._entries if matches(cast("T", _opened(entry)))])
+
+
+def _opened(entry: Entry) -> KubeObject:
+    if entry.hot is not None:
+        return entry.hot
+    assert entry.body is not None, f"{entry.key} is gone"
+    assert entry.opener is not None, f"{entry.key} cannot be opened"
+    return entry.opener.open(entry.key, entry.position, entry.body)
 
 
 def share(new: Any, like: Any) -> Any:

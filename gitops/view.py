@@ -11,7 +11,7 @@ from datetime import datetime
 from sys import intern
 from typing import Any, Final, NamedTuple, cast
 
-from gitops.entry import Entry, HotEntries, Labels, Packed, Term
+from gitops.entry import Captured, Entry, HotEntries, Labels, Packed, Term
 from gitops.entry import Position as Position
 from gitops.entry import Revision as Revision
 from gitops.kinds import selectors
@@ -127,6 +127,14 @@ class View:
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
         """Pods with this spec.nodeName ('': without one), in key order."""
         return self._typed(kind, self._members(("node", kind.group, kind.kind, node)))
+
+    def captured(
+        self, kind: Kind[T], namespace: str | None = None, *, node: str | None = None
+    ) -> Captured[T]:
+        """As `list`, or as `on_node`, for those who read on while the view goes on."""
+        if node is not None:
+            return Captured(self._members(("node", kind.group, kind.kind, node)))
+        return Captured(self._members(kind_term(kind.group, kind.kind, namespace)))
 
     def touched(self, since: int) -> tuple[int, Sequence[Key] | None]:
         """See `Reader.touched`."""

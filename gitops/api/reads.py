@@ -5,24 +5,28 @@ Source: Kubernetes API concepts; for what a resourceVersion means there "Semanti
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from gitops.api.authorize import authorize
-from gitops.api.context import CLOCK, STORE, USER, Target
-from gitops.api.pages import PAGES, Page
-from gitops.api.represent import encode_list, encode_one, wanted
-from gitops.api.status import not_found
+from gitops.api.context import CLOCK, STORE, STREAMING, USER, Target
+from gitops.api.pages import PAGES, Page, page_after, position_in
+from gitops.api.represent import encode_one, encode_slices, wanted
+from gitops.api.status import ContinueExpired, not_found
+from gitops.entry import Captured
 from gitops.kinds import selectors
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import BadRequest, Expired, Invalid, TooLarge
 from gitops.kinds.objects import KubeObject, labels_of
 from gitops.kinds.selectors import FieldRequirements, Requirements
-from gitops.store.contract import Position, position
+from gitops.store.contract import Position, Revision, Scope, Store, position
+from gitops.store.feed import expired
 from gitops.view import View
 
 GZIP_FROM_BYTES: Final = 128 << 10  # As kube-apiserver.
+WHOLE_OBJECTS_MAX: Final = 500  # A longer list is sent in slices; kubectl asks for pages of so many.
 
 
 class Selection(NamedTuple):
@@ -44,17 +48,37 @@ def selection_of(request: web.Request, target: Target) -> Selection:
     return Selection(selectors.parse(texts[0]), fields, texts)
 
 
-def select(view: View, target: Target, selection: Selection) -> tuple[KubeObject, ...]:
-    """What is selected now, in key order; by an index where the field selector names one."""
+def select(view: View, target: Target, selection: Selection) -> Sequence[KubeObject]:
+    """What is selected now, in key order; by an index where the field selector names one. Opened one by one."""
     kind, fields = target.kind, selection.fields
     namespace = target.namespace or fields.value_of("metadata.namespace")
     name, node = fields.value_of("metadata.name"), fields.value_of("spec.nodeName")
     if name is not None and (namespace or not kind.namespaced):
         found = view.object(kind.key(namespace or "", name))
         return (found,) if found is not None and selection.matches(found) else ()
-    objects = view.on_node(kind, node) if node and kind is POD else view.list(kind, namespace)
-    inside = (obj for obj in objects if not namespace or obj["metadata"].get("namespace") == namespace)
-    return tuple(obj for obj in inside if selection.matches(obj))
+    by_node = node if node and kind is POD else None
+    objects: Captured[KubeObject] = view.captured(kind, namespace, node=by_node)
+    if selection.labels:
+        objects = objects.labelled(selection.labels.matches)
+    if not selection.fields:
+        return objects
+    return objects.where(lambda obj: _lies_in(obj, namespace) and selection.fields.matches(obj))
+
+
+def _lies_in(obj: KubeObject, namespace: str | None) -> bool:
+    return not namespace or obj["metadata"].get("namespace") == namespace
+
+
+async def select_then(
+    store: Store, target: Target, selection: Selection, at: Position
+) -> tuple[KubeObject, ...]:
+    """What was selected when `at` was new. Expired: watches do not begin so far back either."""
+    kind, revision = target.kind, Revision(at >> 16)
+    if revision < store.floors.window:
+        raise expired(at, store.floors.window)
+    namespace = target.namespace or selection.fields.value_of("metadata.namespace")
+    objects = await store.list(Scope(kind.group, kind.kind, namespace or None), at=revision)
+    return tuple(obj for obj in objects if selection.matches(obj))
 
 
 async def get(request: web.Request, target: Target) -> web.StreamResponse:
@@ -77,14 +101,17 @@ async def list_(request: web.Request, target: Target) -> web.StreamResponse:
     selection = selection_of(request, target)
     authorize(view, request[USER], "list", target, selection.fields)
     how = wanted(request)
-    page = _page(request, view, target, selection)
+    page = await _page(request, view, target, selection)
     meta: dict[str, object] = {"resourceVersion": str(page.position)}
     if page.token:
         meta["continue"] = page.token
         if not any(selection.texts):
             meta["remainingItemCount"] = page.remaining
     include = request.query.get("includeObject", "")
-    return await _answer(request, await encode_list(page.objects, target, how, meta, now, include))
+    slices = encode_slices(page.objects, target, how, meta, now, include)
+    if len(page.objects) > WHOLE_OBJECTS_MAX:
+        return await _streamed(request, slices)
+    return await _answer(request, b"".join([part async for part in slices]))
 
 
 def check_version(view: View, text: str) -> Position | None:
@@ -99,7 +126,7 @@ def check_version(view: View, text: str) -> Position | None:
     return asked
 
 
-def _page(request: web.Request, view: View, target: Target, selection: Selection) -> Page:
+async def _page(request: web.Request, view: View, target: Target, selection: Selection) -> Page:
     query, now = request.query, request.app[CLOCK]()
     limit, token = whole_number(query.get("limit", "0"), "limit"), query.get("continue", "")
     match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
@@ -116,10 +143,22 @@ def _page(request: web.Request, view: View, target: Target, selection: Selection
         def whole() -> Page:
             return Page(select(view, target, selection), newest, "", 0)
 
-        return request.app[PAGES].next(question, token, limit, now, whole)
+        try:
+            return request.app[PAGES].next(question, token, limit, now, whole)
+        except (
+            ContinueExpired
+        ) as error:  # It is not kept any more, or never was, but perhaps the store has it.
+            if (place := position_in(question, token)) is None:
+                raise
+            try:
+                then = await select_then(request.app[STORE], target, selection, place[0])
+            except (Expired, TooLarge):
+                raise error from None
+            return page_after(question, then, *place, limit)
     asked = check_version(view, version)
     if match == "Exact" and asked is not None and asked >> 16 < view.revision:
-        raise Expired(f"The provided resource version is too old: {asked} ({newest})")
+        then = await select_then(request.app[STORE], target, selection, asked)
+        return page_after(question, then, asked, "", limit)
     return request.app[PAGES].first(question, select(view, target, selection), newest, limit, now)
 
 
@@ -127,6 +166,26 @@ def whole_number(text: str, name: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise BadRequest(f"{name}: found {text!r}, wanted a whole number")
     return int(text)
+
+
+async def _streamed(request: web.Request, slices: AsyncIterator[bytes]) -> web.StreamResponse:
+    """As `_answer`, slice by slice as the client takes them: the whole is never in memory."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "application/json", "Vary": "Accept, Accept-Encoding"}
+    )
+    packer = None
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        packer = zlib.compressobj(level=1, wbits=31)
+        response.headers["Content-Encoding"] = "gzip"
+    response.enable_chunked_encoding()
+    request[STREAMING] = True
+    await response.prepare(request)
+    async for part in slices:
+        shown = await asyncio.to_thread(packer.compress, part) if packer else part
+        if shown:
+            await response.write(shown)
+    await response.write_eof(packer.flush() if packer else b"")
+    return response
 
 
 async def _answer(request: web.Request, body: bytes) -> web.Response:

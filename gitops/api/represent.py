@@ -5,7 +5,7 @@ Source: Kubernetes API concepts, "Receiving resources as Tables", "Alternate rep
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -66,7 +66,19 @@ async def encode_list(
     now: datetime,
     include: str = "",
 ) -> bytes:
-    """A whole list, encoded in slices: other requests get their turn in between."""
+    """A whole list that is known to be short, as one body."""
+    return b"".join([part async for part in encode_slices(objects, target, how, meta, now, include)])
+
+
+async def encode_slices(
+    objects: Sequence[KubeObject],
+    target: Target,
+    how: Representation,
+    meta: Mapping[str, object],
+    now: datetime,
+    include: str = "",
+) -> AsyncIterator[bytes]:
+    """A list in slices: other requests get their turn in between. Joined they are the body."""
     kind = target.kind
     if how is Representation.TABLE:
         head = _table_head(kind, meta)
@@ -74,12 +86,13 @@ async def encode_list(
         head = _list_head("meta.k8s.io/v1", "PartialObjectMetadataList", meta)
     else:
         head = _list_head(kind.api_version, f"{kind.kind}List", meta)
-    parts: list[bytes] = []
+    yield head
     for start in range(0, len(objects), SLICE_OBJECTS):
         if start:
             await asyncio.sleep(0)
-        parts += _encoded(objects[start : start + SLICE_OBJECTS], kind, how, now, include)
-    return b"".join((head, b",".join(parts), b"]}"))
+            yield b","
+        yield b",".join(_encoded(objects[start : start + SLICE_OBJECTS], kind, how, now, include))
+    yield b"]}"
 
 
 def _encoded(

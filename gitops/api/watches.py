@@ -7,7 +7,7 @@ An object that stops matching the selectors is told as DELETED, one that starts 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -95,7 +95,7 @@ def _named(selection: Selection, name: str) -> FieldRequirements:
 
 def _start(
     request: web.Request, view: View, target: Target, selection: Selection
-) -> tuple[Position, tuple[KubeObject, ...] | None]:
+) -> tuple[Position, Sequence[KubeObject] | None]:
     """After which position changes are told, and what is told first (None: nothing)."""
     query = request.query
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
@@ -113,7 +113,7 @@ def _start(
 
 async def _tell_initial(
     response: web.StreamResponse,
-    objects: tuple[KubeObject, ...],
+    objects: Sequence[KubeObject],
     at: Position,
     request: web.Request,
     seen: _Seen,

@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import pytest
 
+from gitops.api.reads import WHOLE_OBJECTS_MAX
 from gitops.client import Client
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Expired
@@ -233,3 +234,47 @@ def test_a_client_that_leaves_frees_its_watch(api: Served) -> None:
 
     wanted = 'apiserver_longrunning_requests{resource="watched",verb="WATCH"} 0.0'
     assert wanted in api.kubectl("get", "--raw", "/metrics")
+
+
+def test_a_version_of_the_past_is_listed_exactly(api: Served) -> None:
+    api.create(a_pod("a"), a_pod("b"), a_pod("c"))
+    _, before = ask(api, PODS)
+    version = before["metadata"]["resourceVersion"]
+    api.create(a_pod("d"))
+    api.remove(POD, "default", "a")
+    exact = f"resourceVersionMatch=Exact&resourceVersion={version}"
+
+    code, then = ask(api, f"{PODS}?{exact}")
+    _, first = ask(api, f"{PODS}?{exact}&limit=2")
+    _, rest = ask(api, f"{PODS}?limit=2&continue={first['metadata']['continue']}")
+
+    assert (code, then["items"]) == (200, before["items"])
+    assert then["metadata"] == {"resourceVersion": version}
+    assert [item["metadata"]["name"] for item in first["items"] + rest["items"]] == ["a", "b", "c"]
+    assert first["metadata"]["remainingItemCount"] == 1
+    assert rest["metadata"] == {"resourceVersion": version}
+
+
+def test_a_version_before_the_window_is_gone(api: Served) -> None:
+    api.create(a_pod("a"))
+    _, before = ask(api, PODS)
+    api.create(a_pod("b"))
+    api.run(api.changed(POD, "default", "b", times=RECENT_CHANGES_MAX + 1))
+
+    version = before["metadata"]["resourceVersion"]
+    code, status = ask(api, f"{PODS}?resourceVersionMatch=Exact&resourceVersion={version}")
+
+    assert (code, status["reason"]) == (410, "Expired")
+
+
+@pytest.mark.parametrize("accept", ["application/json", TABLE])
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_long_list_comes_in_slices_and_is_whole(api: Served, accept: str, coding: str) -> None:
+    names = [f"pod-{number:04d}" for number in range(WHOLE_OBJECTS_MAX + 1)]
+    api.create(*(a_pod(name) for name in names))
+
+    code, found = ask(api, PODS, headers={"Accept": accept, "Accept-Encoding": coding})
+
+    rows = found.get("items") or [row["object"] for row in found["rows"]]
+    assert code == 200
+    assert [row["metadata"]["name"] for row in rows] == names
