@@ -3,27 +3,22 @@
 Only the present commit's stages are noted: what was replaced before it was ready never was. Times are this master's.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, cast
 
-from gitops.controllers.records import first_claim
-from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment
+from gitops.controllers.progress import is_healthy, is_scheduled, progress_of
+from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.pod import POD
-from gitops.kinds.core.service import SERVICE
 from gitops.kinds.gitward import (
-    DECLARED_GROUP,
     GIT_SOURCE,
     CommitState,
     CommitTimes,
-    Declared,
     GitSource,
     GitSourceStatus,
-    live_key,
 )
-from gitops.kinds.health import health
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import KubeObject, is_going, key_of, micro_timestamp, uid
+from gitops.kinds.objects import KubeObject, key_of, micro_timestamp
 from gitops.reconcile import NOTHING, Controller, Reader, Trigger, Writes
 
 COMMITS_MAX: Final = 50  # Of a source; older ones are known by when they were declared only.
@@ -33,7 +28,7 @@ def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
     """Bring `status.history` up to date with `status.commit` and the health of what it states.
 
     Args:
-        view: read: the source; while its live commit is not ready, all records of it and their objects.
+        view: read: the source; while its live commit is not ready, what of it was touched.
         key: a source.
         now: the time that is noted for what was not so before.
     Returns: the source with its new status; empty: nothing new, or still on its way, which will wake us again.
@@ -85,42 +80,13 @@ def _is_open(entry: CommitTimes, commit: CommitState) -> bool:
 
 
 def _with_health(view: Reader, source: str, entry: CommitTimes, now: datetime) -> CommitTimes:
-    """Scheduled and ready; stops at the first object that is not."""
+    """Scheduled and ready; while neither is true of all, what is not will wake us again."""
+    unready = [*progress_of(view).unready(view, source)]
     if "scheduled" not in entry:
-        if not all(_is_scheduled(view, obj) for obj in _objects(view, source)):
+        if not all(is_scheduled(view, obj) for obj in unready):
             return entry
         entry = {**entry, "scheduled": micro_timestamp(now)}
-    # A Service may wait for the address of a load balancer, which is outside, for ever: no pod waits for it.
-    if all(health(obj).state == "Healthy" for obj in _objects(view, source) if not SERVICE.owns(obj)):
-        return {**entry, "ready": micro_timestamp(now)}
-    return entry
-
-
-def _objects(view: Reader, source: str) -> Iterator[KubeObject]:
-    """The live objects that the source states."""
-    for record in cast(Iterable[Declared], view.list_group(DECLARED_GROUP)):
-        claim = first_claim(record)
-        if claim["source"] == source and claim["state"] == "declared":
-            live = view.object(live_key(key_of(record)))
-            if live is not None:
-                yield live
-
-
-def _is_scheduled(view: Reader, obj: KubeObject) -> bool:
-    """Whether all its pods are made and have a node; true of what has no pods."""
-    if POD.owns(obj):
-        return bool(cast(dict[str, dict[str, str]], obj)["spec"].get("nodeName"))
-    if not DEPLOYMENT.owns(obj):
-        return True
-    deployment = cast(Deployment, obj)
-    status = deployment.get("status") or {}
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return False
-    if status.get("updatedReplicas", 0) < deployment["spec"]["replicas"]:
-        return False
-    sets = view.owned_by(REPLICA_SET, uid(deployment))
-    pods = (pod for one in sets for pod in view.owned_by(POD, uid(one)) if not is_going(pod))
-    return all(pod["spec"].get("nodeName") for pod in pods)
+    return entry if not all(map(is_healthy, unready)) else {**entry, "ready": micro_timestamp(now)}
 
 
 def _of_source(_view: Reader, source: KubeObject) -> Iterable[Key]:
