@@ -7,23 +7,25 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, cast
 
 from agent.pods.sources import Sources
 from agent.proxies import ClusterState
 from agent.volumes.references import Reference
 from gitops.client import Client, follow
 from gitops.kinds.core.config import Secret
+from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.core.service import SERVICE, Service
 from gitops.kinds.discovery import ENDPOINT_SLICE, EndpointSlice
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, Ingress
-from gitops.kinds.objects import KubeObject, T, key_of
+from gitops.kinds.objects import KubeObject, T, is_going, key_of
 
 log = logging.getLogger(__name__)
 
+KINDS: Final = 4  # Services, endpoint slices, ingresses, nodes.
 TLS_USER: Final = "ingress"  # As whom the certificates of ingresses are asked for: no pod has this uid.
 
 
@@ -44,6 +46,22 @@ async def follow_one(
                 yield present
 
 
+def _says_the_same(before: KubeObject, after: KubeObject) -> bool:
+    """Of a node only where it is counts here, and it speaks much more often than that changes."""
+    if before["kind"] != NODE.kind:
+        return False
+    one, other = cast(Node, before), cast(Node, after)
+    return (one["spec"].get("podCIDR"), _addresses(one), is_going(one)) == (
+        other["spec"].get("podCIDR"),
+        _addresses(other),
+        is_going(other),
+    )
+
+
+def _addresses(node: Node) -> object:
+    return (node.get("status") or {}).get("addresses")
+
+
 class Cluster:
     """`hand_over` gets each state; nothing is handed over before all kinds were listed once."""
 
@@ -52,6 +70,7 @@ class Cluster:
         self._services: dict[Key, Service] = {}
         self._slices: dict[Key, EndpointSlice] = {}
         self._ingresses: dict[Key, Ingress] = {}
+        self._nodes: dict[Key, Node] = {}
         self._synced: set[str] = set()
         self._changed = asyncio.Event()
         self._listed = asyncio.Event()
@@ -75,10 +94,11 @@ class Cluster:
         group.create_task(self._keep(SERVICE, self._services))
         group.create_task(self._keep(ENDPOINT_SLICE, self._slices))
         group.create_task(self._keep(INGRESS, self._ingresses))
+        group.create_task(self._keep(NODE, self._nodes))
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if len(self._synced) == 3:
+            if len(self._synced) == KINDS:
                 try:
                     certificates = await self._certificates(sources, group)
                 except Unavailable as error:
@@ -91,6 +111,7 @@ class Cluster:
                         tuple(self._slices.values()),
                         tuple(self._ingresses.values()),
                         certificates,
+                        tuple(self._nodes.values()),
                     )
                 )
 
@@ -105,7 +126,10 @@ class Cluster:
                 elif event.object is not None and event.type == "DELETED":
                     objects.pop(key_of(event.object), None)
                 elif event.object is not None:
+                    before = objects.get(key_of(event.object))
                     objects[key_of(event.object)] = event.object
+                    if before is not None and _says_the_same(before, event.object):
+                        continue
                 if kind.kind in self._synced:
                     self._changed.set()
 

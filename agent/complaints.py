@@ -26,6 +26,7 @@ REASONS: Final[Mapping[str, str]] = {
     "services": "ServicesFailed",
     "rules": "ServicesFailed",
     "network": "NetworkFailed",
+    "other nodes": "OtherNodesUnreachable",
 }
 
 

@@ -112,7 +112,7 @@ class _Node:
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
             group.create_task(reports.run())
-            network = await self._ready_network(await registration.pod_cidr())
+            network = await self._ready_network(await registration.pod_cidr(), facts.address)
             cluster = Cluster(client, network.sync)
             group.create_task(cluster.run(group))
             await cluster.listed()
@@ -175,13 +175,13 @@ class _Node:
         listens = (self._settings.ingress_http or self._settings.ingress_https).rpartition(":")[0].strip("[]")
         return own if listens in EVERYWHERE else listens
 
-    async def _ready_network(self, pod_cidr: str) -> NodeNetwork | SimulatedNetwork:
+    async def _ready_network(self, pod_cidr: str, address: str) -> NodeNetwork | SimulatedNetwork:
         """Tried until it is there: a range or port that is taken may be given back."""
         settings = self._settings
         network = (
             SimulatedNetwork(pod_cidr)
             if settings.simulated
-            else NodeNetwork(_network_settings(settings, pod_cidr), waits_for_pods=True)
+            else NodeNetwork(_network_settings(settings, pod_cidr, address), waits_for_pods=True)
         )
         told = ""
         while True:
@@ -266,7 +266,7 @@ class _Node:
                     pods.apply(event.object)
 
 
-def _network_settings(settings: NodeSettings, pod_cidr: str) -> NodeNetworkSettings:
+def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> NodeNetworkSettings:
     network = NetworkSettings(
         cluster=settings.cluster,
         node=settings.name,
@@ -274,6 +274,8 @@ def _network_settings(settings: NodeSettings, pod_cidr: str) -> NodeNetworkSetti
         cluster_pod_cidr=settings.pod_cidr,
         service_cidr=settings.service_cidr,
         state_dir=settings.network_dir,
+        node_address="" if address == LOOPBACK else address,
+        overlay=settings.overlay,
     )
     return NodeNetworkSettings(network, settings.run_dir, settings.ingress_http, settings.ingress_https)
 

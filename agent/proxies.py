@@ -16,10 +16,11 @@ from agent.dns.driver import DnsDriver, DnsSettings
 from agent.dns.table import DnsTable
 from agent.dns.upstream import of_host
 from agent.ingress import IngressDriver, IngressSettings, Trouble
-from agent.network import Network, NetworkSettings
-from agent.services import RuleSettings, ServicesDriver, ServiceTable
+from agent.network import Network, NetworkSettings, Peer, peers_of
+from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
 from agent.services.table import HostPort, Slices, by_service
 from gitops.kinds.core.config import Secret
+from gitops.kinds.core.node import Node
 from gitops.kinds.core.service import Service
 from gitops.kinds.discovery import EndpointSlice
 from gitops.kinds.errors import GitwardError, Unavailable
@@ -33,6 +34,7 @@ PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
+PEERS_PART: Final = "other nodes"
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
@@ -58,6 +60,7 @@ class ClusterState:
     slices: tuple[EndpointSlice, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
     secrets: tuple[Secret, ...] = ()
+    nodes: tuple[Node, ...] = ()
 
 
 class _Part:
@@ -96,6 +99,7 @@ class NodeNetwork:
             )
         )
         self._parts = (
+            _Part(PEERS_PART, self._apply_peers),
             _Part("services", self._apply_services),
             _Part("dns", self._apply_dns),
             _Part(INGRESS_PART, self._apply_ingress),
@@ -258,8 +262,16 @@ class NodeNetwork:
             async with self._moved:
                 self._moved.notify_all()
 
+    def _peers(self, state: ClusterState) -> tuple[Peer, ...]:
+        network = self._settings.network
+        return peers_of(state.nodes, network.node, network.pod_cidr)
+
+    async def _apply_peers(self, state: ClusterState) -> None:
+        await self._network.connect(self._peers(state))
+
     async def _apply_services(self, state: ClusterState) -> None:
         network = self._settings.network
+        self._services.let_in(tuple(PeerRange(one.pod_cidr, one.address) for one in self._peers(state)))
         table = services.build(
             state.services,
             by_service(state.slices),
@@ -309,6 +321,8 @@ class NodeNetwork:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             await self._try("network", self._network.setup())
+            if self._asked:
+                await self._try(PEERS_PART, self._apply_peers(self._state))
             await self._try("rules", self._services.check())
 
     async def _keep_proxy(self) -> None:

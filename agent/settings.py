@@ -37,6 +37,7 @@ class NodeSettings:
     docker_host: str
     simulated: bool = False
     node_ip: str = ""  # Where other nodes reach this one; '': found out.
+    overlay: str = "auto"  # How packets get there: auto, direct or vxlan.
 
     @property
     def volumes_dir(self) -> Path:

@@ -15,11 +15,11 @@ from time import monotonic, sleep
 from typing import Final
 
 from agent.helpers import RECORD_SUFFIX, Record, is_alive, start_time
-from agent.network import sysctls
+from agent.network import overlay, sysctls
 from agent.network.bridge import delete_routes
 from agent.network.links import marked
 from agent.network.netlink import IPRoute, NetlinkError
-from agent.network.settings import BRIDGE, cluster_of_alias
+from agent.network.settings import BRIDGE, OVERLAY, cluster_of_alias
 from agent.services.backend import LEGACY_TABLES, Iptables
 from agent.services.driver import TABLES
 from agent.services.iptables import restore_nothing
@@ -106,12 +106,21 @@ def _remove_links(cluster: str | None) -> Iterator[str]:
             if mark.cluster == cluster:
                 _delete_link(ipr, index)
                 yield f"removed the link of pod {mark.uid} ({mark.address})"
+        if overlay_owner(ipr) == cluster is not None and overlay.remove(ipr):
+            yield f"removed {OVERLAY}, the way to other nodes"
         delete_routes(ipr)
         for index in (
             ipr.link_lookup(ifname=BRIDGE) if cluster is not None and bridge_owner() == cluster else ()
         ):
             _delete_link(ipr, index)
             yield f"removed {BRIDGE}, its addresses and routes"
+
+
+def overlay_owner(ipr: IPRoute) -> str | None:
+    """The cluster that the link to other nodes names."""
+    for index in ipr.link_lookup(ifname=OVERLAY):
+        return cluster_of_alias(ipr.get_links(index)[0].get_attr("IFLA_IFALIAS") or "")
+    return None
 
 
 def _delete_link(ipr: IPRoute, index: int) -> None:

@@ -26,8 +26,11 @@ PERMANENT: Final = 0x80  # NUD_PERMANENT: nobody has to ask, whatever arp_ignore
 ENODEV: Final = 19
 
 
-def attach(settings: NetworkSettings, pid: int, address: str, uid: str) -> None:
-    """Wire the namespace of `pid`. Wired already as wanted: nothing changes. Raises Unavailable if `pid` has ended."""
+def attach(settings: NetworkSettings, pid: int, address: str, uid: str, mtu: int) -> None:
+    """Wire the namespace of `pid`. Wired already as wanted: nothing changes. Raises Unavailable if `pid` has ended.
+
+    `mtu`: of both ends, so that no packet is too large for the way to another node.
+    """
     name, mark = link_name(uid), LinkMark(settings.cluster, uid, address)
     try:
         with IPRoute() as ipr:
@@ -37,8 +40,8 @@ def attach(settings: NetworkSettings, pid: int, address: str, uid: str) -> None:
                 there = None
             index = there[0] if there else _add(ipr, name, mark, pid)
             sysctls.write(sysctls.link_sysctls(name))
-            ipr.link("set", index=index, state="up")
-            peer_mac = netns.inside(netns.of_pid(pid), lambda: _set_up_inside(settings, address))
+            ipr.link("set", index=index, state="up", mtu=mtu)
+            peer_mac = netns.inside(netns.of_pid(pid), lambda: _set_up_inside(settings, address, mtu))
             ipr.neigh("replace", dst=address, lladdr=peer_mac, ifindex=index, state=PERMANENT)
             ipr.route(
                 "replace",
@@ -103,7 +106,7 @@ def _add(ipr: IPRoute, name: str, mark: LinkMark, pid: int) -> int:
     return index
 
 
-def _set_up_inside(settings: NetworkSettings, address: str) -> str:
+def _set_up_inside(settings: NetworkSettings, address: str, mtu: int) -> str:
     """In the pod's namespace: lo, the address, the only route. Returns the hardware address of eth0."""
     with IPRoute() as ipr:
         ipr.link("set", index=1, state="up")
@@ -112,7 +115,7 @@ def _set_up_inside(settings: NetworkSettings, address: str) -> str:
             each.get_attr("IFA_ADDRESS") for each in ipr.get_addr(family=socket.AF_INET, index=index)
         }:
             ipr.addr("add", index=index, address=address, prefixlen=32)
-        ipr.link("set", index=index, state="up")
+        ipr.link("set", index=index, state="up", mtu=mtu)
         ipr.neigh("replace", dst=settings.gateway, lladdr=NODE_MAC, ifindex=index, state=PERMANENT)
         ipr.route("replace", dst=f"{settings.gateway}/32", oif=index, scope="link")
         ipr.route("replace", dst="0.0.0.0/0", gateway=settings.gateway, oif=index)

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterable
 
-from agent.network import bridge, ipam, links, sysctls
+from agent.network import bridge, ipam, links, overlay, sysctls
 from agent.network.netlink import NetlinkError
+from agent.network.peers import Peer
 from agent.network.settings import NetworkSettings
 from gitops.kinds.errors import Unavailable
 
@@ -13,6 +14,7 @@ class Network:
     def __init__(self, settings: NetworkSettings) -> None:
         self.settings = settings
         self._last_address: str | None = None
+        self._mtu: int | None = None
 
     async def setup(self) -> None:
         """Bridge, addresses, routes, sysctls. Raises Invalid if another cluster or route is in the way."""
@@ -32,7 +34,16 @@ class Network:
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
         """Give the network namespace of `pid` an eth0 with `address`, and the node a route to it."""
-        await asyncio.to_thread(links.attach, self.settings, pid, address, uid)
+        await asyncio.to_thread(self._attach, pid, address, uid)
+
+    def _attach(self, pid: int, address: str, uid: str) -> None:
+        if self._mtu is None:
+            self._mtu = overlay.first_mtu(self.settings)
+        links.attach(self.settings, pid, address, uid, self._mtu)
+
+    async def connect(self, peers: tuple[Peer, ...]) -> None:
+        """The ways to other nodes' pods are what these peers need when this returns. Raises Unavailable."""
+        self._mtu = await asyncio.to_thread(overlay.connect, self.settings, peers)
 
     async def detach(self, uid: str) -> None:
         await asyncio.to_thread(links.detach, uid)

@@ -14,6 +14,7 @@ from gitops.kinds.errors import Invalid
 
 BRIDGE: Final = "gw0"
 LINK_PREFIX: Final = "gw"
+OVERLAY: Final = "gwx"
 POD_INTERFACE: Final = "eth0"
 ROUTE_PROTOCOL: Final = 77  # Free in /etc/iproute2/rt_protos; `ip route show proto 77` lists ours.
 UNREACHABLE_METRIC: Final = (
@@ -33,6 +34,8 @@ class NetworkSettings:
     cluster_pod_cidr: str
     service_cidr: str
     state_dir: Path
+    node_address: str = ""  # Where other nodes reach this one; '': nowhere.
+    overlay: str = "auto"  # One of `peers.OVERLAYS`.
 
     def __post_init__(self) -> None:
         for name in ("pod_cidr", "cluster_pod_cidr", "service_cidr"):
@@ -53,6 +56,11 @@ class NetworkSettings:
         return str(IPv4Network(self.pod_cidr)[1])
 
     @property
+    def endpoint(self) -> str:
+        """The address of this node's VXLAN link: its range's own, which no pod gets."""
+        return str(IPv4Network(self.pod_cidr).network_address)
+
+    @property
     def dns_address(self) -> str:
         return str(IPv4Network(self.service_cidr)[DNS_HOST])
 
@@ -60,6 +68,10 @@ class NetworkSettings:
 def bridge_alias(cluster: str, node: str) -> str:
     """The lock against a second cluster in one network namespace."""
     return f"gitward:{cluster}:{node}"[:ALIAS_LENGTH_MAX]
+
+
+def overlay_alias(cluster: str) -> str:
+    return f"gitward:{cluster}:overlay"
 
 
 class LinkMark(NamedTuple):

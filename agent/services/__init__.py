@@ -6,7 +6,7 @@ it), `conntrack` (open flows, forgotten ones), `driver` (brings the host's rules
 """
 
 from agent.services.driver import ServicesDriver
-from agent.services.iptables import RuleSettings
+from agent.services.iptables import PeerRange, RuleSettings
 from agent.services.table import ServiceTable, build
 
-__all__ = ["RuleSettings", "ServiceTable", "ServicesDriver", "build"]
+__all__ = ["PeerRange", "RuleSettings", "ServiceTable", "ServicesDriver", "build"]

@@ -7,11 +7,12 @@ whenever that may not be true any more, everything is written again.
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from agent.services import backend, conntrack, iptables
 from agent.services.backend import Iptables
-from agent.services.iptables import Rules, RuleSettings
+from agent.services.iptables import PeerRange, Rules, RuleSettings
 from agent.services.table import ServiceTable
 from gitops.kinds.errors import Unavailable
 
@@ -36,6 +37,10 @@ class ServicesDriver:
     async def take_over(self) -> bool:
         """Whether an earlier agent's rules stand here: they serve until the first table replaces them in one step."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._take_over)
+
+    def let_in(self, peers: tuple[PeerRange, ...]) -> None:
+        """Whose packets pods get, from the next `apply` on."""
+        self._settings = replace(self._settings, peers=peers)
 
     async def apply(self, table: ServiceTable) -> None:
         """The rules are `table`'s when this returns. Raises Unavailable with iptables' words."""

@@ -34,6 +34,14 @@ UNORDERED: Final = frozenset(
     {SERVICES, HAIRPIN}
 )  # No two of their rules match one packet: changed rule by rule.
 POD_LINKS: Final = "gw+"
+VXLAN_PORT: Final = 8472  # As `agent.network.overlay`.
+
+
+class PeerRange(NamedTuple):
+    """Another node: who may send to pods here, since its sender is inside the cluster."""
+
+    pod_cidr: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class RuleSettings:
     service_cidr: str
     gateway: str
     dns_address: str
+    peers: tuple[PeerRange, ...] = ()
 
 
 class Jump(NamedTuple):
@@ -161,6 +170,7 @@ def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
             f"-d {pods} {known} -j ACCEPT",
             f"-s {pods} -i {POD_LINKS} -j ACCEPT",
             *((published,) if publishes else ()),
+            *(f"-s {source} -d {pods} -j ACCEPT" for peer in settings.peers for source in _sources(peer)),
             f"-d {settings.cluster_pod_cidr} -j DROP",
         ),
         INPUT: (
@@ -169,6 +179,7 @@ def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
             f"-d {dns} -i {POD_LINKS} -p udp -m udp --dport 53 -j ACCEPT",
             f"-d {dns} -i {POD_LINKS} -p tcp -m tcp --dport 53 -j ACCEPT",
             f"-i {POD_LINKS} -j RETURN",
+            *_encapsulated(settings.peers),
             f"-d {services} -m conntrack --ctstate NEW -j DROP",
             f"-d {pods} -m conntrack --ctstate NEW -j DROP",
         ),
@@ -178,6 +189,20 @@ def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
             "-j REJECT --reject-with icmp-port-unreachable",
         ),
     }
+
+
+def _sources(peer: PeerRange) -> tuple[str, str]:
+    """Its pods, and the node itself where it hands on what came to one of its own ports."""
+    return peer.pod_cidr, f"{peer.address}/32"
+
+
+def _encapsulated(peers: Iterable[PeerRange]) -> Iterator[str]:
+    """VXLAN from nodes of the cluster alone: from anyone else it would be a way round every rule."""
+    udp = f"-p udp -m udp --dport {VXLAN_PORT}"
+    for peer in peers:
+        yield f"-s {peer.address}/32 {udp} -j ACCEPT"
+    if peers:
+        yield f"{udp} -j DROP"
 
 
 def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str]) -> str:

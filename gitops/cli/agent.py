@@ -56,6 +56,7 @@ def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         node = replace(
             node,
             node_ip=_node_ip(told, credentials.url),
+            overlay=told.overlay,
             ingress_http=told.ingress_http,
             ingress_https=told.ingress_https,
             docker_host=os.environ.get("DOCKER_HOST", DOCKER_HOST),
@@ -113,6 +114,7 @@ async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         ingress_https=told.ingress_https,
         docker_host=os.environ.get("DOCKER_HOST", DOCKER_HOST),
         node_ip=_node_ip(told, told.master),
+        overlay=told.overlay,
     )
     log.info("joined", extra={"fields": {"node": name, "master": told.master, "cluster": node.cluster}})
     return node, Credentials(told.master, ca, joined.cert, key, server_name=SERVER_NAME)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, env
+from gitops.cli.flags import DataDir, Overlay, env
 
 
 def agent(  # One parameter a flag.
@@ -22,6 +22,7 @@ def agent(  # One parameter a flag.
         str,
         typer.Option(envvar=env("NODE_IP"), help="Where other nodes reach this one. [default: found out]"),
     ] = "",
+    overlay: Overlay = "auto",
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -39,6 +40,7 @@ def agent(  # One parameter a flag.
             data_dir=settings.data_dir_of(data_dir),
             node_name=node_name,
             node_ip=node_ip,
+            overlay=overlay,
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

@@ -31,4 +31,7 @@ RenderBinDir = Annotated[
         help="Where kubectl and helm are. [default: D/bin, PATH]",
     ),
 ]
+Overlay = Annotated[
+    str, typer.Option(envvar=env("OVERLAY"), help="How pods reach other nodes: auto, direct or vxlan.")
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

@@ -18,6 +18,7 @@ from gitops.cli.sources import FORGE, NAME, SourceSettings
 from gitops.cli.usage import WrongUsage
 
 DATA_DIR: Final = Path("/var/lib/gitward")
+OVERLAY: Final = r"^(auto|direct|vxlan)$"
 CONFIG_FILE: Final = Path("gitward.yaml")
 KUBECONFIG_NAME: Final = "admin.kubeconfig"
 
@@ -66,6 +67,7 @@ class AgentSettings(BaseModel):
     data_dir: Path
     node_name: str = Field(pattern=NODE_NAME)
     node_ip: Ip
+    overlay: str = Field(pattern=OVERLAY)
     ingress_http: Address
     ingress_https: Address
 
@@ -97,6 +99,7 @@ class UpSettings(BaseModel):
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
     node_name: str = Field(pattern=NODE_NAME)
     node_ip: Ip = ""
+    overlay: str = Field(default="auto", pattern=OVERLAY)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network

@@ -158,6 +158,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
         simulated=simulated,
         node_ip=settings.node_ip,
+        overlay=settings.overlay,
     )
 
 

@@ -1,12 +1,14 @@
 """The rules for a service table, and what changes between two. Golden files: read their diff like code."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from agent.services.iptables import (
+    PeerRange,
     Rules,
     RuleSettings,
     render,
@@ -122,3 +124,38 @@ def test_removal_takes_only_what_is_ours() -> None:
         "-X GITWARD-SERVICES\nCOMMIT\n"
     )
     assert restore_nothing({"nat": "*nat\n-A PREROUTING -j DOCKER\nCOMMIT\n"}) == ""
+
+
+def test_pods_get_packets_of_other_nodes_pods_and_of_the_nodes_and_of_nobody_else() -> None:
+    joined = replace(SETTINGS, peers=(PeerRange("10.77.4.0/24", "192.0.2.4"),))
+
+    forward = render(ServiceTable(()), joined)["filter"]["GITWARD-FORWARD"]
+
+    assert forward[-3:] == (
+        "-s 10.77.4.0/24 -d 10.77.3.0/24 -j ACCEPT",
+        "-s 192.0.2.4/32 -d 10.77.3.0/24 -j ACCEPT",
+        "-d 10.77.0.0/16 -j DROP",
+    )
+
+
+def test_only_nodes_may_send_encapsulated_packets() -> None:
+    joined = replace(SETTINGS, peers=(PeerRange("10.77.4.0/24", "192.0.2.4"),))
+
+    found = [rule for rule in render(ServiceTable(()), joined)["filter"]["GITWARD-INPUT"] if "8472" in rule]
+
+    assert found == [
+        "-s 192.0.2.4/32 -p udp -m udp --dport 8472 -j ACCEPT",
+        "-p udp -m udp --dport 8472 -j DROP",
+    ]
+
+
+def test_a_node_that_joins_changes_the_filter_alone() -> None:
+    before, after = (
+        render(ServiceTable((a_port("10.77.3.4"),)), settings)
+        for settings in (SETTINGS, replace(SETTINGS, peers=(PeerRange("10.77.4.0/24", "192.0.2.4"),)))
+    )
+
+    text = restore_changes(before, after)
+
+    assert "*nat" not in text
+    assert ":GITWARD-REJECT" not in text
