@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+import orjson
+
 from gitops.kinds.errors import Invalid
 from gitops.kinds.keys import Origin
 from gitops.kinds.yaml import Document
@@ -22,6 +24,7 @@ from gitops.sync.compile import File
 from gitops.sync.render.binaries import Binaries
 from gitops.sync.render.box import End
 from gitops.sync.render.charts import draws, placed
+from gitops.sync.render.kept import Kept
 from gitops.sync.render.origins import named_files, of_chart, of_kustomization
 from gitops.sync.render.parse import Failure, Parsed
 from gitops.sync.render.plan import Job, Planner
@@ -39,6 +42,8 @@ PLACE_BYTES: Final = 300
 LOOKED_THROUGH_BYTES_MAX: Final = 4 << 20  # Of resources, for where an object is stated.
 FOLDER: Final = "render"
 BINARIES: Final = "bin"
+KEPT: Final = "rendered"  # In the data directory, as `keys`.
+KEPT_KEY: Final = "keys/rendered.key"
 _ALIASES: Final = (re.compile(rb"[\s\[{,:-]&\w"), re.compile(rb"[\s\[{,:-]\*\w"))
 
 
@@ -80,6 +85,8 @@ class Renderer:
         self._planner = Planner(parser, self._binaries)
         self._cache: OrderedDict[str, _Output] = OrderedDict()
         self._cached_bytes = 0
+        self._kept = Kept(data_dir / KEPT, data_dir / KEPT_KEY)
+        self._keeping = Lock()
         self._lock = Lock()  # Of the cache and the planner's memory; nothing is rendered under it.
         self.runs = 0
 
@@ -100,7 +107,7 @@ class Renderer:
                 contents = [tree.read(job.inputs) for job in some]
                 outputs |= {
                     job.id: output
-                    for job, output in zip(some, pool.map(self._run, some, contents), strict=True)
+                    for job, output in zip(some, pool.map(self._kept_or_run, some, contents), strict=True)
                 }
         self._remember({job.id: outputs[job.id] for job in missing})
         return [
@@ -139,6 +146,20 @@ class Renderer:
             while self._cached_bytes > CACHE_BYTES_MAX:
                 _, output = self._cache.popitem(last=False)
                 self._cached_bytes -= output.size_bytes
+
+    def _kept_or_run(self, job: Job, contents: Sequence[bytes]) -> _Output:
+        """Of a chart the result that it had first: its templates may have drawn random values."""
+        if job.root.tool != "helm":
+            return self._run(job, contents)
+        with self._keeping:
+            kept = self._kept.load(job.id)
+        if kept is not None:
+            return _output_of(kept)
+        output = self._run(job, contents)
+        if not output.problems:
+            with self._keeping:
+                self._kept.store(job.id, _packed(output))
+        return output
 
     def _run(self, job: Job, contents: Sequence[bytes]) -> _Output:
         files = [(entry.path, content) for entry, content in zip(job.inputs, contents, strict=True)]
@@ -201,8 +222,7 @@ class Renderer:
         for path, content in files:
             if job.root.tool == "helm" and "/templates/" in f"/{path}" and draws(content):
                 yield (
-                    f"{path}:1: it asks for random values or the time: they are new with each change of the chart and "
-                    "each start of the master"
+                    f"{path}:1: it asks for random values or the time: they are new with each change of the chart"
                 )
 
     def _secrets(self, files: Sequence[tuple[str, bytes]]) -> list[str]:
@@ -246,6 +266,23 @@ class Renderer:
             (),
             tuple(told),
         )
+
+
+def _packed(output: _Output) -> bytes:
+    places = [(index, place.file, place.line) for index, place in output.places.items()]
+    sealed = [(path, answer.decode()) for path, answer in output.sealed]
+    return orjson.dumps([output.answer.decode(), sealed, output.warnings, places])
+
+
+def _output_of(packed: bytes) -> _Output:
+    """Of what `_packed` wrote: nobody else could."""
+    answer, sealed, warned, places = orjson.loads(packed)
+    return _Output(
+        answer.encode(),
+        tuple((path, text.encode()) for path, text in sealed),
+        tuple(warned),
+        places={index: Origin(file, line) for index, file, line in places},
+    )
 
 
 def _opened(

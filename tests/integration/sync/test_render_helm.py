@@ -143,8 +143,40 @@ def test_random_values_are_told(charts: World) -> None:
 
     assert rendered.warnings == (
         "apps/web/templates/s.yaml:1: it asks for random values or the time: they are new with each change of the "
-        "chart and each start of the master",
+        "chart",
     )
+
+
+DRAWN = """apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData: {password: "{{ randAlphaNum 20 }}"}
+"""
+
+
+def test_random_values_are_drawn_once_and_kept_where_nobody_reads_them(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {**WEB, "apps/web/templates/s.yaml": DRAWN}
+
+    def drawn(files: dict[str, str | bytes]) -> str:
+        with world(tmp_path) as started:
+            rendered = started.one(files)
+            found = values(rendered)
+            assert rendered.file is not None
+            assert "apps/web/templates/s.yaml" in {one.file for one in rendered.file.places.values()}
+        return str(next(one for one in found if one["kind"] == "Secret")["stringData"]["password"])
+
+    first = drawn(files)
+
+    assert drawn(files) == first  # After a restart.
+    assert drawn({**files, "apps/web/values.yaml": "colour: green\n"}) != first
+    assert drawn(files) == first  # A revert.
+    on_disk = [one for one in tmp_path.rglob("*") if one.is_file() and not one.is_symlink()]
+    assert [one for one in on_disk if first.encode() in one.read_bytes()] == []
+    for kept in (tmp_path / "rendered").iterdir():
+        assert kept.stat().st_mode & 0o077 == 0
+        content = kept.read_bytes()
+        kept.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert drawn(files) != first  # What is not as we wrote it is not believed.
 
 
 ERRORS: dict[str, tuple[dict[str, str | bytes], str]] = {
