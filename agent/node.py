@@ -20,6 +20,7 @@ from typing import Final
 
 import uvloop
 
+from agent.claims import Claims
 from agent.cluster import Cluster, follow_one
 from agent.complaints import complain
 from agent.logs import log_handler
@@ -43,6 +44,7 @@ from agent.sessions import attach_handler, exec_handler
 from agent.settings import CLUSTER_DOMAIN, NodeSettings, read_config, write_config
 from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.usage import CgroupReader, Idle, Sampler, usage_handler
+from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
 from gitops.client import Client, Credentials, Handler, follow, logs, serve_reverse
 from gitops.kinds.core.pod import POD
@@ -99,6 +101,7 @@ class _Node:
     ) -> None:
         self._settings, self._client, self._runtime, self._stack = settings, client, runtime, stack
         self._problem = "the agent is starting"
+        self._persistent = Persistent(settings.persistent_dir)
         self._pods: Pods | None = None
         self._network: NodeNetwork | SimulatedNetwork | None = None
 
@@ -116,6 +119,9 @@ class _Node:
             cluster = Cluster(client, network.sync)
             group.create_task(cluster.run(group))
             await cluster.listed()
+            claims = Claims(client, settings.name, self._persistent, lambda: self._pods)
+            group.create_task(claims.run())
+            await claims.listed()
             group.create_task(
                 complain(
                     network,
@@ -207,7 +213,9 @@ class _Node:
         cluster: Cluster,
     ) -> Pods:
         settings = self._settings
-        volumes = SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir)
+        volumes = (
+            SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir, self._persistent)
+        )
         sources = Sources(
             lambda kind, namespace, name: follow_one(self._client, kind, namespace, name),
             lambda pod_uid: pods.content_changed(pod_uid),

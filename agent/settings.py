@@ -44,6 +44,11 @@ class NodeSettings:
         return self.data_dir / "pods"
 
     @property
+    def persistent_dir(self) -> Path:
+        """The data of volumes that claims got from the class `local-path`."""
+        return self.data_dir / "volumes"
+
+    @property
     def seccomp_dir(self) -> Path:
         """Where an operator puts the profiles that `seccompProfile.localhostProfile` names."""
         return self.data_dir / "seccomp"

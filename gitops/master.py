@@ -30,6 +30,7 @@ from gitops.client import Credentials
 from gitops.clock import RandomMint, SystemClock
 from gitops.controllers.apply import APPLY
 from gitops.controllers.bootstrap import bootstrap
+from gitops.controllers.claims import CLAIMS
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
 from gitops.controllers.endpoints import ENDPOINTS_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
@@ -45,6 +46,7 @@ from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.controllers.sources import SOURCES
 from gitops.controllers.taint_eviction import taint_eviction
 from gitops.controllers.timeline import TIMELINE
+from gitops.controllers.volumes import VOLUMES
 from gitops.kinds import registry
 from gitops.kinds.core.pod_security import Level
 from gitops.kinds.errors import Invalid, Unavailable
@@ -211,6 +213,8 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
         DEPLOYMENT_CONTROLLER,
         REPLICASET_CONTROLLER,
         SCHEDULER,
+        CLAIMS,
+        VOLUMES,
         ENDPOINT_SLICE_CONTROLLER,
         ENDPOINTS_CONTROLLER,
         MIRRORING_CONTROLLER,

@@ -132,6 +132,10 @@ def _pid_mode(spec: ContainerSpec, sandbox_id: str) -> str:
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
+    if mount.options:
+        driver = {"Name": "local", "Options": dict(mount.options)}
+        made = {"NoCopy": True, "DriverConfig": driver}
+        return {"Type": "volume", "Target": mount.target, "ReadOnly": mount.read_only, "VolumeOptions": made}
     body = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
     options: dict[str, Any] = {"Propagation": mount.propagation} if mount.propagation else {}
     if mount.recursive:

@@ -35,13 +35,17 @@ class Phase(StrEnum):
 
 
 class Mount(NamedTuple):
-    """A bind mount: a path of the host at a path in the container."""
+    """A bind mount: a path of the host at a path in the container.
+
+    `options` not empty: a volume of the engine's `local` driver instead, which mounts by them and goes with it.
+    """
 
     source: str
     target: str
     read_only: bool = False
     propagation: str = ""  # rslave or rshared; '': private.
     recursive: bool = False  # Read-only with every mount beneath it, or not at all.
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 `<root>/<pod uid>/files/` is one tmpfs for everything that we write (secrets among it: they never touch a disk),
 `…/empty/NAME` an emptyDir, a tmpfs of its own for `medium: Memory`, `…/sub/…` the bind of a subPath,
-`…/messages/CONTAINER/ATTEMPT` its last words. Nothing is remembered: what is mounted is asked of the kernel.
+`…/messages/CONTAINER/ATTEMPT` its last words, `…/owned/NAME` a mark that fsGroup has got its volume. Nothing else is
+remembered: what is mounted is asked of the kernel.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from agent.volumes.content import File, files_of, has_content
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
 from agent.volumes.host_path import host_path
+from agent.volumes.persistent import Persistent, nfs_mount, own
 from agent.volumes.references import Lookup
 from gitops.kinds import quantity
 from gitops.kinds.core.pod import Container, Pod, VolumeMount
@@ -38,10 +40,11 @@ R = TypeVar("R")
 
 
 class PodVolumes:
-    """`root`: a directory of ours alone, on the host of the engine, at the same path for both."""
+    """`root`: a directory of ours alone, on the host of the engine, at the same path for both.
+    `persistent`: what claims are bound to."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, persistent: Persistent | None = None) -> None:
+        self._root, self._persistent = root, persistent or Persistent(root.with_name("volumes"))
 
     async def ensure(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None:
         """All volumes made and filled; files that changed are swapped. Raises NotFound, Invalid, Unavailable."""
@@ -94,8 +97,23 @@ class PodVolumes:
                     self._empty(home / "empty" / volume["name"], volume["emptyDir"], group)
                 elif "hostPath" in volume:
                     host_path(volume["hostPath"])
+                elif "persistentVolumeClaim" in volume:
+                    self._claimed(home, pod, volume)
+                elif "nfs" in volume:
+                    nfs_mount(volume["nfs"], "", read_only=False)
                 else:
                     raise Invalid("its source is not supported yet")
+
+    def _claimed(self, home: Path, pod: Pod, volume: Volume) -> None:
+        found = self._persistent.of(pod, volume["persistentVolumeClaim"]["claimName"])
+        path = self._persistent.ensure(found)
+        context, mark = pod["spec"].get("securityContext", {}), home / "owned" / volume["name"]
+        if path is None or "fsGroup" not in context or "hostPath" in found["spec"] or mark.exists():
+            return
+        only = context.get("fsGroupChangePolicy") == "OnRootMismatch"
+        own(path, context["fsGroup"], only_on_mismatch=only)
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
 
     def _write(self, home: Path, name: str, files: Mapping[str, File], group: int | None) -> None:
         top = home / "files"
@@ -126,13 +144,35 @@ class PodVolumes:
             volume = volumes.get(mount["name"])
             if volume is None:
                 raise Invalid(f"volumeMount {mount['name']}: no such volume")
-            source = _source(home, volume)
-            if sub_path := _sub_path(mount, values):
-                source = _bound(source, sub_path, home / "sub" / container["name"] / str(index))
             read_only = mount.get("readOnly", False) or has_content(volume)
+            read_only = read_only or volume.get("persistentVolumeClaim", {}).get("readOnly", False)
+            sub_path = _sub_path(mount, values)
+            source = self._source(home, pod, volume, mount["mountPath"], read_only=read_only)
+            if isinstance(source, Mount):
+                if sub_path:
+                    raise Invalid(f"volumeMount {mount['name']}: subPath of a share is not supported")
+                found.append(source)
+                continue
+            if sub_path:
+                source = _bound(source, sub_path, home / "sub" / container["name"] / str(index))
             propagation = PROPAGATION.get(mount.get("mountPropagation", ""), "")
             found.append(Mount(str(source), mount["mountPath"], read_only, propagation))
         return tuple(found)
+
+    def _source(self, home: Path, pod: Pod, volume: Volume, target: str, *, read_only: bool) -> Path | Mount:
+        """A path of the host, or what the engine mounts itself."""
+        if has_content(volume):
+            return home / "files" / volume["name"]
+        if "hostPath" in volume:
+            return Path(volume["hostPath"]["path"])
+        if "nfs" in volume:
+            return nfs_mount(volume["nfs"], target, read_only=read_only)
+        if "persistentVolumeClaim" in volume:
+            found = self._persistent.of(pod, volume["persistentVolumeClaim"]["claimName"])
+            options = found["spec"].get("mountOptions", ())
+            path = self._persistent.ensure(found)
+            return path or nfs_mount(found["spec"]["nfs"], target, read_only=read_only, options=options)
+        return home / "empty" / volume["name"]
 
     def _messages(self, uid: str, container: str) -> Path:
         return self._of(uid) / "messages" / container
@@ -155,12 +195,6 @@ class PodVolumes:
         if left := list(mounts.mounts_under(home)):
             raise Unavailable(f"volumes at {home}: still mounted: {left[0]}")
         shutil.rmtree(home)
-
-
-def _source(home: Path, volume: Volume) -> Path:
-    if has_content(volume):
-        return home / "files" / volume["name"]
-    return Path(volume["hostPath"]["path"]) if "hostPath" in volume else home / "empty" / volume["name"]
 
 
 def _sub_path(mount: VolumeMount, values: Mapping[str, str]) -> str:

@@ -9,12 +9,19 @@ from typing import Any, Final, cast
 from gitops.admission import allocate
 from gitops.admission.priority import with_priority
 from gitops.admission.settings import Settings
+from gitops.admission.storage import protected_claim, protected_volume
 from gitops.kinds.core.config import CONFIG_MAP, SEALED_FIELDS, SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.core.service import SERVICE, Service
+from gitops.kinds.core.storage import (
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    PersistentVolume,
+    PersistentVolumeClaim,
+)
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import KubeObject, T, is_going, labels_of, with_meta
 from gitops.kinds.sensitive import Sensitive
@@ -57,6 +64,10 @@ def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) 
         return cast(KubeObject, {**namespace, "spec": spec, "status": {"phase": "Active"}})
     if kind is SERVICE:
         return allocate.with_address(view, cast(Service, obj), settings)
+    if kind is PERSISTENT_VOLUME_CLAIM:
+        return protected_claim(view, cast(PersistentVolumeClaim, obj))
+    if kind is PERSISTENT_VOLUME:
+        return protected_volume(cast(PersistentVolume, obj))
     return obj
 
 

@@ -16,10 +16,11 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.core.storage import PERSISTENT_VOLUME, hosts_of
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.errors import Unauthorized
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
-from gitops.kinds.objects import annotations_of
+from gitops.kinds.objects import annotations_of, is_going
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
 
@@ -58,6 +59,8 @@ def may(view: Reader, node: str, verb: str, target: Target, fields: FieldRequire
     kind = target.kind
     if kind in _OPEN and verb in _READ and not target.subresource:
         return True
+    if kind is PERSISTENT_VOLUME:
+        return verb in _READ or (verb == "patch" and _may_end_volume(view, node, target))
     if kind is NODE:
         return _own(node, verb, target) and target.subresource in ("", "status")
     if kind is LEASE:
@@ -69,6 +72,12 @@ def may(view: Reader, node: str, verb: str, target: Target, fields: FieldRequire
     if kind in (SECRET, CONFIG_MAP):
         return _may_read_named(view, node, verb, target, fields)
     return False
+
+
+def _may_end_volume(view: Reader, node: str, target: Target) -> bool:
+    """To say that the data of a volume that is being deleted is gone: only of those that lie on it."""
+    volume = view.get(PERSISTENT_VOLUME, PERSISTENT_VOLUME.key("", target.name))
+    return volume is not None and is_going(volume) and hosts_of(volume) == {node} and not target.subresource
 
 
 def _own(node: str, verb: str, target: Target) -> bool:

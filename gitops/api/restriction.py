@@ -1,6 +1,7 @@
 """What a node may not write of what it may write: labels that attract pods or traffic, taints, owners, ranges.
 
-Of a status that a node writes only the status counts. Source: Kubernetes, admission plug-in NodeRestriction.
+Of a status that a node writes only the status counts; of a volume, that its data is gone.
+Source: Kubernetes, admission plug-in NodeRestriction.
 """
 
 from collections.abc import Mapping
@@ -8,9 +9,10 @@ from typing import Any, Final, cast
 
 from gitops.api.nodes import MACHINE
 from gitops.kinds.core.node import NODE
+from gitops.kinds.core.storage import DATA_FINALIZER, PERSISTENT_VOLUME
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, annotations_of
+from gitops.kinds.objects import KubeObject, annotations_of, with_meta
 
 _LABELS: Final = frozenset(
     {
@@ -31,6 +33,9 @@ def restricted(
     if old is not None and subresource == "status":
         version = new["metadata"].get("resourceVersion", "")
         return cast(KubeObject, {**new, "metadata": {**old["metadata"], "resourceVersion": version}})
+    if kind is PERSISTENT_VOLUME and old is not None:
+        left = [one for one in old["metadata"].get("finalizers") or () if one != DATA_FINALIZER]
+        return with_meta(old, finalizers=left, resourceVersion=new["metadata"].get("resourceVersion", ""))
     if kind is NODE and (refused := _refused(old, new)):
         raise Forbidden(
             f'nodes "{node}" is forbidden: node "{node}" is not allowed to {" or ".join(refused)}'

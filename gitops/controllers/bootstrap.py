@@ -1,4 +1,4 @@
-"""What exists from the start: the four namespaces, and the service `kubernetes` with its endpoint.
+"""What exists from the start: the namespaces, the default storage class, the service `kubernetes` and its endpoint.
 
 A plain list: the composition root creates what is missing when it starts. Source: kube-apiserver's bootstrap.
 """
@@ -9,8 +9,11 @@ from typing import Final
 from gitops.kinds.core.endpoints import Endpoints
 from gitops.kinds.core.namespace import Namespace
 from gitops.kinds.core.service import Service
+from gitops.kinds.core.storage import DRIVER
 from gitops.kinds.discovery import EndpointSlice
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.official_tables import DEFAULT_CLASS
+from gitops.kinds.storage import LATE, LOCAL_PATH, STORAGE_CLASS, StorageClass
 
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 API_SERVICE: Final = "kubernetes"
@@ -25,6 +28,7 @@ def bootstrap(service_cidr: IPv4Network, api_address: IPv4Address, api_port: int
     """
     return (
         *map(_namespace, NAMESPACES),
+        _storage_class(),
         _service(service_cidr),
         _endpoint(api_address, api_port),
         _endpoints(api_address, api_port),
@@ -33,6 +37,18 @@ def bootstrap(service_cidr: IPv4Network, api_address: IPv4Address, api_port: int
 
 def _namespace(name: str) -> Namespace:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}
+
+
+def _storage_class() -> StorageClass:
+    """Directories on nodes. Whoever wants another default takes the annotation off, or gives it to a newer class."""
+    return {
+        "apiVersion": STORAGE_CLASS.api_version,
+        "kind": STORAGE_CLASS.kind,
+        "metadata": {"name": LOCAL_PATH, "annotations": {DEFAULT_CLASS: "true"}},
+        "provisioner": DRIVER,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": LATE,
+    }
 
 
 def _service(service_cidr: IPv4Network) -> Service:

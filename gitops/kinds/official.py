@@ -58,8 +58,6 @@ def _cluster(
 
 OFFICIAL: Final[tuple[Kind[Any], ...]] = (
     _namespaced("v1", "LimitRange", "limitranges", "limits"),
-    _namespaced("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", sub=_STATUS),
-    _cluster("v1", "PersistentVolume", "persistentvolumes", "pv", sub=_STATUS),
     _namespaced("v1", "PodTemplate", "podtemplates"),
     _namespaced(
         "v1",
@@ -102,7 +100,6 @@ OFFICIAL: Final[tuple[Kind[Any], ...]] = (
         fields=("spec.signerName",),
     ),
     _cluster("node.k8s.io/v1", "RuntimeClass", "runtimeclasses"),
-    _cluster(_STORAGE, "StorageClass", "storageclasses", "sc"),
     _cluster(_STORAGE, "VolumeAttachment", "volumeattachments", sub=_STATUS),
     _cluster(_STORAGE, "CSIDriver", "csidrivers"),
     _cluster(_STORAGE, "CSINode", "csinodes"),

@@ -11,12 +11,14 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.core.storage import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
 from gitops.kinds.official import OFFICIAL
 from gitops.kinds.scheduling import PRIORITY_CLASS
+from gitops.kinds.storage import STORAGE_CLASS
 
 AnyKind = Kind[Any]  # Of whatever object: who asks by a kind's name does not know its type.
 
@@ -27,6 +29,9 @@ ACTED_ON: Final[tuple[AnyKind, ...]] = (
     SERVICE,
     CONFIG_MAP,
     SECRET,
+    PERSISTENT_VOLUME_CLAIM,
+    PERSISTENT_VOLUME,
+    STORAGE_CLASS,
     EVENT,
     DEPLOYMENT,
     REPLICA_SET,

@@ -11,7 +11,7 @@ from typing import Final
 from gitops.scheduler.filters import hard_taint, is_chosen, term_matches
 from gitops.scheduler.state import Refusal, Row, State
 from gitops.scheduler.template import Json, Spread, Template, Term
-from gitops.scheduler.volumes import Claimed
+from gitops.scheduler.volumes import Claimed, Volume
 
 SPREAD: Final = Refusal(("node(s) didn't match pod topology spread constraints",), curable=True)
 UNLABELLED: Final = Refusal(
@@ -61,11 +61,11 @@ def _volume_rule(asked: Claimed) -> Rule:
     def rule(row: Row) -> Refusal | None:
         if asked.alone:
             return ONE_POD
-        if any(one.terms is not None and not _holds_one(one.terms, row) for one in asked.volumes):
+        if not all(_is_at(one, row) for one in asked.volumes):
             return ELSEWHERE
         if asked.lost:
             return LOST
-        if asked.late:
+        if not all(late is None or any(_is_at(one, row) for one in late) for late in asked.late):
             return UNBOUND
         for label, zones in (zone for one in asked.volumes for zone in one.zones):
             if row.labels.get(label, next(iter(zones))) not in zones:
@@ -73,6 +73,11 @@ def _volume_rule(asked: Claimed) -> Rule:
         return None
 
     return rule
+
+
+def _is_at(volume: Volume, row: Row) -> bool:
+    """Whether the volume can be mounted on the node."""
+    return volume.terms is None or _holds_one(volume.terms, row)
 
 
 def _holds_one(terms: Iterable[Json], row: Row) -> bool:

@@ -1,21 +1,23 @@
-"""Volumes: a pod goes where its claims' volumes are, and nowhere before they are bound.
+"""Volumes: a pod goes where its claims' volumes are, or can be.
 
-Source: plug-ins VolumeRestrictions (ReadWriteOncePod), VolumeBinding and VolumeZone, 1.35. A claim that is not bound
-makes its pod wait, whenever its class binds. Not here: limits of volumes on a node, which only CSI drivers state.
+Source: plug-ins VolumeRestrictions (ReadWriteOncePod), VolumeBinding and VolumeZone, 1.35. A claim whose class waits
+for its first consumer is bound by a controller, on the node that the first pod gets. Not here: limits of volumes on a
+node, which only CSI drivers state.
 """
 
 from collections import Counter
 from typing import Any, Final, NamedTuple, cast
 
 from gitops.kinds import registry
+from gitops.kinds.core.storage import PersistentVolume, PersistentVolumeClaim, fits
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, is_going, labels_of
+from gitops.kinds.storage import LATE, PROVISIONERS
 from gitops.reconcile import Reader
 
 CLAIM: Final = ("", "PersistentVolumeClaim")
 VOLUME: Final = ("", "PersistentVolume")
 STORAGE_CLASS: Final = ("storage.k8s.io", "StorageClass")
-LATE: Final = "WaitForFirstConsumer"
 ONE_POD: Final = "ReadWriteOncePod"
 ZONE_LABELS: Final = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 ZONES_SEPARATOR: Final = "__"  # A volume may be in several zones.
@@ -33,14 +35,15 @@ class Claimed(NamedTuple):
 
     Attributes:
         missing: why no node will do yet, '' if that is not so.
-        volumes: those it is bound to; `lost`: one of them does not exist; `late`: one is bound when a node is chosen.
+        volumes: those it is bound to; `lost`: one of them does not exist.
+        late: for each claim that is bound when a node is chosen, those that it may get; None: one is made.
         alone: a pod that is there has a claim that one pod alone may use.
     """
 
     missing: str
     volumes: tuple[Volume, ...] = ()
     lost: bool = False
-    late: bool = False
+    late: tuple[tuple[Volume, ...] | None, ...] = ()
     alone: bool = False
 
 
@@ -79,7 +82,8 @@ class Volumes:
     def asked(self, namespace: str, claims: tuple[str, ...]) -> Claimed:
         """What a pod with these claims needs of a node."""
         volumes: list[Volume] = []
-        lost = late = alone = False
+        late: list[tuple[Volume, ...] | None] = []
+        lost = alone = False
         for name in claims:
             key = Key(*CLAIM, namespace, name)
             claim = cast(Any, self._objects.get(key))
@@ -95,10 +99,20 @@ class Volumes:
                 lost = lost or volume is None
                 volumes += [] if volume is None else [_volume(volume)]
             elif self._is_late(spec.get("storageClassName") or ""):
-                late = True
+                if self.users[key] > 0:
+                    # The first pod's node decides where the volume is: the second follows when that is known.
+                    return Claimed(f'persistentvolumeclaim "{name}" is being bound for another pod')
+                late.append(self._candidates(claim))
             else:
                 return Claimed("pod has unbound immediate PersistentVolumeClaims")
-        return Claimed("", tuple(volumes), lost, late, alone)
+        return Claimed("", tuple(volumes), lost, tuple(late), alone)
+
+    def _candidates(self, claim: PersistentVolumeClaim) -> tuple[Volume, ...] | None:
+        found = cast(Any, self._objects[Key(*STORAGE_CLASS, "", claim["spec"].get("storageClassName") or "")])
+        if found["provisioner"] in PROVISIONERS and claim["spec"].get("selector") is None:
+            return None
+        every = (cast(PersistentVolume, one) for key, one in self._objects.items() if key.kind == VOLUME[1])
+        return tuple(_volume(one) for one in every if fits(one, claim))
 
     def _is_late(self, name: str) -> bool:
         found = cast(Any, self._objects.get(Key(*STORAGE_CLASS, "", name)))

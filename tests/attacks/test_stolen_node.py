@@ -44,6 +44,11 @@ FILES: Final[dict[str, str | None]] = {
         manifest("Secret", name, key=f"canary-{name}") for name in ("mine", "theirs", "unused")
     ),
     "settings.yaml": config_map("settings"),
+    "volume.yaml": """apiVersion: v1
+kind: PersistentVolume
+metadata: {name: theirs}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /data}}
+""",
 }
 
 BODY: Final = {"metadata": {"labels": {"owned": "yes"}}}
@@ -101,6 +106,11 @@ FORBIDDEN: Final = [
     ("POST", f"{LEASES}/kube-node-lease/leases", {"metadata": {"name": "other"}}),
     ("POST", f"{LEASES}/default/leases", {"metadata": {"name": "stolen"}}),
     ("GET", f"{LEASES}/kube-node-lease/leases", None),
+    # Volumes: none that is in use, or another node's.
+    ("PATCH", "/api/v1/persistentvolumes/theirs", {"metadata": {"finalizers": []}}),
+    ("DELETE", "/api/v1/persistentvolumes/theirs", None),
+    ("POST", "/api/v1/persistentvolumes", {"metadata": {"name": "new"}}),
+    ("GET", f"{CORE}/persistentvolumeclaims", None),
     # What git and the operator decide.
     ("POST", f"{APPS}/deployments", {"metadata": {"name": "new"}}),
     ("GET", f"{APPS}/deployments", None),
@@ -248,7 +258,10 @@ def test_absent_and_forbidden_give_one_answer(site: Site) -> None:
 
 
 def test_every_kind_is_closed_to_a_node_unless_it_needs_it(site: Site) -> None:
-    open_kinds = {"services", "endpointslices", "ingresses", "ingressclasses", "namespaces", "nodes"}
+    open_kinds = {
+        *("services", "endpointslices", "ingresses", "ingressclasses", "namespaces", "nodes"),
+        "persistentvolumes",
+    }
 
     async def story(whole: Whole) -> None:
         await whole.goes_live(FILES)

@@ -49,12 +49,7 @@ def _check_source(volume: Volume, field: str) -> Iterator[Problem]:
         yield wording.forbidden(f"{field}.{extra}", "may not specify more than 1 volume type")
     if (empty := volume.get("emptyDir")) is not None:
         yield from _check_size(empty.get("sizeLimit"), f"{field}.emptyDir.sizeLimit")
-    if (host := volume.get("hostPath")) is not None:
-        path = host.get("path") or ""
-        if not path:
-            yield wording.required(f"{field}.hostPath.path")
-        elif ".." in path.split("/"):
-            yield wording.invalid(f"{field}.hostPath.path", path, "must not contain '..'")
+    yield from _check_elsewhere(volume, field)
     if (config := volume.get("configMap")) is not None:
         if not config.get("name"):
             yield wording.required(f"{field}.configMap.name")
@@ -64,6 +59,24 @@ def _check_source(volume: Volume, field: str) -> Iterator[Problem]:
             yield wording.required(f"{field}.secret.secretName")
         yield from _check_files(secret, f"{field}.secret")
     yield from _check_composed(volume, field)
+
+
+def _check_elsewhere(volume: Volume, field: str) -> Iterator[Problem]:
+    """Volumes whose data lies outside of the pod."""
+    if (host := volume.get("hostPath")) is not None:
+        path = host.get("path") or ""
+        if not path:
+            yield wording.required(f"{field}.hostPath.path")
+        elif ".." in path.split("/"):
+            yield wording.invalid(f"{field}.hostPath.path", path, "must not contain '..'")
+    if (claim := volume.get("persistentVolumeClaim")) is not None and not claim.get("claimName"):
+        yield wording.required(f"{field}.persistentVolumeClaim.claimName")
+    if (nfs := volume.get("nfs")) is not None:
+        for part in ("server", "path"):
+            if not nfs.get(part):
+                yield wording.required(f"{field}.nfs.{part}")
+        if not (nfs.get("path") or "/").startswith("/"):
+            yield wording.invalid(f"{field}.nfs.path", nfs["path"], "must be an absolute path")
 
 
 def _check_composed(volume: Volume, field: str) -> Iterator[Problem]:

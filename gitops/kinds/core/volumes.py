@@ -1,7 +1,6 @@
 """The shape of a pod's volumes (core/v1, API reference 1.35).
 
-Sources other than emptyDir, configMap, secret, hostPath, projected and downwardAPI are stored, and reported as not
-acted on yet.
+Sources that are not here are stored, and reported as not acted on yet.
 """
 
 from typing import NotRequired, TypedDict
@@ -23,6 +22,17 @@ class EmptyDirVolumeSource(TypedDict):
 class HostPathVolumeSource(TypedDict):
     path: str
     type: str  # '', DirectoryOrCreate, Directory, FileOrCreate, File, Socket, CharDevice, BlockDevice.
+
+
+class NFSVolumeSource(TypedDict):
+    server: str
+    path: str
+    readOnly: NotRequired[bool]
+
+
+class PersistentVolumeClaimVolumeSource(TypedDict):
+    claimName: str
+    readOnly: NotRequired[bool]
 
 
 class ConfigMapVolumeSource(TypedDict):
@@ -86,6 +96,8 @@ class Volume(TypedDict):
     name: str
     emptyDir: NotRequired[EmptyDirVolumeSource]
     hostPath: NotRequired[HostPathVolumeSource]
+    persistentVolumeClaim: NotRequired[PersistentVolumeClaimVolumeSource]
+    nfs: NotRequired[NFSVolumeSource]
     configMap: NotRequired[ConfigMapVolumeSource]
     secret: NotRequired[SecretVolumeSource]
     projected: NotRequired[ProjectedVolumeSource]

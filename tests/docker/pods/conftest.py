@@ -14,6 +14,7 @@ from agent.pods.security import confinement
 from agent.probes.checks import NetworkChecks
 from agent.runtime.docker import DockerRuntime
 from agent.services.table import HostPort
+from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
 from tests.agent_world import FACTS, NODE, Api, Node, running_node
 
@@ -49,6 +50,7 @@ class Host:
 
     def __init__(self, docker_host: str, home: Path) -> None:
         self.docker_host, self.home, self.cluster, self.api = docker_host, home, "tests", Api()
+        self.persistent = Persistent(home / "volumes")
 
     async def runtime(self) -> DockerRuntime:
         return await DockerRuntime.connect(self.docker_host, cluster=self.cluster)
@@ -71,7 +73,7 @@ class Host:
                 checks,
                 self.api,
                 network=Links(network),
-                volumes=PodVolumes(self.home / "pods"),
+                volumes=PodVolumes(self.home / "pods", self.persistent),
                 facts=facts,
             ) as node:
                 yield node

@@ -102,16 +102,14 @@ def test_unknown_fields_can_be_told_from_other_violations() -> None:
 def test_what_is_in_the_schema_but_not_acted_on_is_named() -> None:
     pod = a_pod(
         overhead={"cpu": "1"},
-        containers=[a_container(stdinOnce=True, volumeDevices=[{"name": "a"}])],
+        containers=[a_container(volumeDevices=[{"name": "a"}])],
         volumes=[{"name": "a", "persistentVolumeClaim": {"claimName": "b"}}],
         unheardOf=1,
     )
 
     assert schema.unsupported(POD, pod) == [
-        "spec.containers[0].stdinOnce",
         "spec.containers[0].volumeDevices",
         "spec.overhead",
-        "spec.volumes[0].persistentVolumeClaim",
     ]
     assert schema.unsupported(POD, a_pod(meta={"labels": {"a": "b"}, "finalizers": ["a/b"]})) == []
 

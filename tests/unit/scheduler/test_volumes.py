@@ -19,7 +19,7 @@ def a_claim(volume: str = "", modes: str = "ReadWriteOnce", going: bool = False,
     meta: Any = {"name": "data", "namespace": "shop", "uid": "claim-data"}
     if going:
         meta |= {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": ["kubernetes.io/pvc-protection"]}
-    spec: Any = {"accessModes": [modes]}
+    spec: Any = {"accessModes": [modes], "volumeMode": "Filesystem"}
     if of_class:
         spec["storageClassName"] = of_class
     if volume:
@@ -34,7 +34,7 @@ def a_claim(volume: str = "", modes: str = "ReadWriteOnce", going: bool = False,
     }
 
 
-def a_volume(disk: str = "", zone: str = "", name: str = "pv") -> Any:
+def a_volume(disk: str = "", zone: str = "", name: str = "pv", of_class: str = "") -> Any:
     meta: Any = {"name": name, "uid": f"volume-{name}", "labels": {}}
     if zone:
         meta["labels"] = {"topology.kubernetes.io/zone": zone}
@@ -42,19 +42,22 @@ def a_volume(disk: str = "", zone: str = "", name: str = "pv") -> Any:
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteOnce"],
         "hostPath": {"path": "/data"},
+        "volumeMode": "Filesystem",
     }
+    if of_class:
+        spec["storageClassName"] = of_class
     if disk:
         wanted = {"matchExpressions": [{"key": "disk", "operator": "In", "values": [disk]}]}
         spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [wanted]}}
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec}
 
 
-def a_class(name: str, mode: str) -> Any:
+def a_class(name: str, mode: str, provisioner: str = "example.com/disk") -> Any:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": name, "uid": f"class-{name}"},
-        "provisioner": "example.com/disk",
+        "provisioner": provisioner,
         "volumeBindingMode": mode,
     }
 
@@ -106,6 +109,26 @@ SPEC = {
         [a_claim(of_class="late"), a_class("late", "WaitForFirstConsumer")],
         message="0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. "
         + UNHELPFUL,
+    ),
+    "not bound, of a class whose volumes are made where the pod goes": Case(
+        [a_claim(of_class="late"), a_class("late", "WaitForFirstConsumer", "gitward.io/local-path")], "b"
+    ),
+    "not bound, of that class, and another pod's node decides": Case(
+        [
+            a_claim(of_class="late"),
+            a_class("late", "WaitForFirstConsumer", "gitward.io/local-path"),
+            mounting("other", node="a"),
+        ],
+        message='0/2 nodes are available: persistentvolumeclaim "data" is being bound for another pod. '
+        + UNHELPFUL,
+    ),
+    "not bound, and a volume that fits is on one node": Case(
+        [
+            a_claim(of_class="late"),
+            a_class("late", "WaitForFirstConsumer"),
+            a_volume("ssd", of_class="late"),
+        ],
+        "a",
     ),
     "for one pod alone, and free": Case([a_claim("pv", "ReadWriteOncePod"), a_volume()], "b"),
     "for one pod alone, and in use": Case(

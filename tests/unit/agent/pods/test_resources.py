@@ -8,6 +8,7 @@ from agent.pods.pulling import registry_of
 from agent.pods.resources import limits_of, qos_class
 from agent.runtime.docker_requests import container_body, oom_score_min, sandbox_body
 from agent.runtime.protocol import ContainerSpec, Limits, Mount, SandboxSpec, Security
+from agent.volumes.persistent import nfs_mount
 from tests.agent_world import a_pod
 
 
@@ -87,6 +88,32 @@ def test_confinement_in_dockers_words() -> None:
     assert host["SecurityOpt"] == ['seccomp={"defaultAction":"SCMP_ACT_ERRNO"}', "apparmor=shop"]
     assert host["MaskedPaths"] == host["ReadonlyPaths"] == []
     assert host["Mounts"][0]["BindOptions"] == {"ReadOnlyForceRecursive": True}
+
+
+def test_a_share_is_a_volume_of_the_engines_local_driver_that_goes_with_its_container() -> None:
+    share = nfs_mount(
+        {"server": "files.example.org", "path": "/shop"}, "/data", read_only=True, options=("nfsvers=4.1",)
+    )
+    spec = ContainerSpec("u1", "web", "shop", "app", 0, "shop:1", mounts=(share,))
+
+    assert container_body("c1", spec, "sandbox")["HostConfig"]["Mounts"] == [
+        {
+            "Type": "volume",
+            "Target": "/data",
+            "ReadOnly": True,
+            "VolumeOptions": {
+                "NoCopy": True,
+                "DriverConfig": {
+                    "Name": "local",
+                    "Options": {
+                        "type": "nfs",
+                        "o": "addr=files.example.org,nfsvers=4.1,ro",
+                        "device": ":/shop",
+                    },
+                },
+            },
+        }
+    ]
 
 
 def test_a_sandbox_has_no_network_of_dockers() -> None:
