@@ -18,6 +18,7 @@ import pytest
 from agent import teardown
 from agent.network import NetworkSettings
 from agent.proxies import NodeNetwork, NodeNetworkSettings
+from agent.services.table import Backend, HostPort
 from gitops.kinds.errors import Invalid
 from tests.docker.net.cluster import (
     HTTP,
@@ -166,6 +167,43 @@ def test_the_agents_end_and_start_interrupt_nothing_and_killed_helpers_come_back
     assert http() == "a"
     assert pods[1].get(f"http://{VIP}/") == "a"
 
+    asyncio.run(second())
+
+
+def test_a_port_of_the_node_stays_open_while_the_agent_starts_anew(
+    node: NodeNetworkSettings, pods: tuple[Any, Any]
+) -> None:
+    """`pods[0]` serves on 8080, and DNS's own address is no address of the node to publish on."""
+    port = HostPort("tcp", "", 8088, Backend("10.77.3.2", 8080))
+    url = "http://10.77.3.1:8088/"
+
+    async def first() -> None:
+        async with running(node) as network:
+            await brought(network, a_state("10.77.3.2"))
+            await network.publish("uid-a", (port,))
+            assert await asyncio.to_thread(pods[1].get, url) == "a"
+
+    async def second() -> None:
+        network = NodeNetwork(node, waits_for_pods=True)
+        await network.setup()
+        try:
+            await network.sync(a_state("10.77.3.2", ingresses=()))
+            await asyncio.sleep(1)
+            assert await asyncio.to_thread(pods[1].get, url) == "a"
+            await network.publish("uid-a", (port,))
+            network.adopted()
+            async with asyncio.timeout(20):
+                await network.settled()
+            assert await asyncio.to_thread(pods[1].get, url) == "a"
+            await network.detach("uid-a")
+            async with asyncio.timeout(20):
+                await network.settled()
+            assert await asyncio.to_thread(pods[1].get, url) == ""
+        finally:
+            await network.close()
+
+    asyncio.run(first())
+    assert pods[1].get(url) == "a"
     asyncio.run(second())
 
 
