@@ -143,7 +143,7 @@ def _selected(request: web.Request, target: Target, of: Kind[Any]) -> tuple[Kube
             raise NotFound(f'{target.kind.resource} "{target.name}" not found')
         return (found,)
     meant = Target(of, target.namespace)
-    return select(view, meant, selection_of(request, meant))
+    return tuple(select(view, meant, selection_of(request, meant)))
 
 
 def _name(obj: KubeObject) -> str:
