@@ -5,7 +5,7 @@ Each node is asked when somebody asks us; one that does not answer in time is le
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -134,7 +134,7 @@ def _target(request: web.Request, kind: Kind[Any]) -> Target:
     return target
 
 
-def _selected(request: web.Request, target: Target, of: Kind[Any]) -> tuple[KubeObject, ...]:
+def _selected(request: web.Request, target: Target, of: Kind[Any]) -> Sequence[KubeObject]:
     """The nodes or pods that are meant, by name or by selectors on themselves."""
     view = request.app[STORE].view()
     if target.name:
