@@ -46,7 +46,8 @@ async def every_answer(whole: Whole) -> dict[str, bytes]:
         "node": "n1",
     }
     paths = {
-        re.sub(r"{(\w+)(:[^}]*)?}", lambda one: fill[one[1]], one.canonical) for one in app.router.resources()
+        re.sub(r"{(\w+)(:[^}]*)?}", lambda one: fill.get(one[1], "x"), one.canonical)
+        for one in app.router.resources()
     }
     paths |= {path_of(kind) for kind in registry.ALL}
     paths |= {
