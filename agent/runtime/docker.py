@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,7 +16,7 @@ import docker.errors
 import requests
 from docker.api.client import APIClient
 
-from agent.runtime import pause
+from agent.runtime import log_files, pause
 from agent.runtime.docker_answers import (
     container_state,
     engine_info,
@@ -45,6 +45,7 @@ from agent.runtime.protocol import (
     Session,
     Streams,
 )
+from agent.runtime.slot import Slot
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
 
 API_VERSION_MAX: Final = (
@@ -55,7 +56,6 @@ API_VERSION_MAX: Final = (
 # time; what it knows it tells at once, or it hangs.
 MAKE_SECONDS: Final = 60.0
 TELL_SECONDS: Final = 10.0
-SLOT_SECONDS: Final = 20.0  # A call that hangs longer gives its place to others.
 PULL_SECONDS: Final = 600.0
 REMOVAL_SECONDS: Final = 30.0
 REMOVAL_POLL_SECONDS: Final = 0.1
@@ -192,6 +192,13 @@ class DockerRuntime:
         stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
         found = await self._ask(lambda: self._teller.inspect_container(container_id))
+        path = Path(found["LogPath"])
+        if follow and await asyncio.to_thread(log_files.is_readable, path):
+            wanted = log_files.Wanted(tail_lines, since, timestamps, stream)
+            async with aclosing(log_files.follow(path, wanted, lambda: self._runs(container_id))) as lines:
+                async for line in lines:
+                    yield line
+            return
         async for chunk in self._stream.logs(
             container_id,
             tty=found["Config"]["Tty"],
@@ -202,6 +209,13 @@ class DockerRuntime:
             stream=stream,
         ):
             yield chunk
+
+    async def _runs(self, container_id: str) -> bool:
+        try:
+            found = await self._ask(lambda: self._teller.inspect_container(container_id))
+        except NotFound:
+            return False
+        return bool(found["State"]["Running"])
 
     def open_exec(
         self, container_id: str, command: tuple[str, ...], streams: Streams
@@ -232,8 +246,8 @@ class DockerRuntime:
         except (docker.errors.DockerException, requests.RequestException, TimeoutError, OSError) as error:
             raise _unanswered(error, self._host) from error
 
-    def _slot(self) -> "_Slot":
-        return _Slot(self._slots)
+    def _slot(self) -> Slot:
+        return Slot(self._slots)
 
     # What follows blocks and runs in threads.
 
@@ -343,29 +357,6 @@ class DockerRuntime:
                     continue
             self._pause_id = image.id
         return self._pause_id
-
-
-class _Slot:
-    """A place among the calls in flight, given back at the end or after SLOT_SECONDS: one that hangs stops no other."""
-
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots, self._held = slots, False
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def __aenter__(self) -> None:
-        await self._slots.acquire()
-        self._held = True
-        self._timer = asyncio.get_running_loop().call_later(SLOT_SECONDS, self._give_back)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if self._held:
-            self._held = False
-            self._slots.release()
 
 
 def _unanswered(error: Exception, host: str) -> Unavailable:

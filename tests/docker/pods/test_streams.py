@@ -181,6 +181,16 @@ def test_the_options_of_logs(api: Served, docker_host: str) -> None:
         assert b"must be greater than 0" in run(api, "get", "--raw", raw + "All&limitBytes=0").stderr
 
 
+def test_following_goes_on_where_the_engine_begins_a_new_file(api: Served, docker_host: str) -> None:
+    """The engine keeps files of 10 MB: this is about twice as much."""
+    script = "sleep 2; seq 1 250000; echo last; sleep 1"
+    with a_pod_of(api, docker_host, script):
+        done = run(api, "logs", "-f", "web")
+
+    lines = done.stdout.splitlines()
+    assert lines == [*(b"%d" % number for number in range(1, 250_001)), b"last"]
+
+
 def test_top_and_cadvisors_metrics_tell_what_a_busy_container_uses(api: Served, docker_host: str) -> None:
     api.create(a_node(NODE))
     with a_pod_of(api, docker_host, "while :; do :; done"):
