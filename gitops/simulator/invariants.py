@@ -4,9 +4,12 @@ Not a second implementation of the controllers: each statement is about the stat
 """
 
 from datetime import timedelta
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
+from gitops.controllers.node_lifecycle import EVICTING
+from gitops.controllers.node_zones import evicting
 from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.gitward import DECLARED_GROUP, GIT_SOURCE, GitSource
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, is_going, key_of, uid
@@ -17,6 +20,8 @@ from gitops.simulator.repository import Commit, Repository
 from gitops.simulator.sizes import Moment, Sizes
 from gitops.store.contract import Batch, Change, Txn
 from gitops.store.memory import MemoryStore
+
+PACE_SECONDS: Final = 8.0  # A node in ten seconds; times in taints are whole seconds.
 
 
 class World(Protocol):
@@ -38,7 +43,7 @@ class Invariants:
         self.held: set[Key] = set()
         self._sizes = Sizes(world.store.view())
         self._numbers: object = []
-        self._disturbed_at = self._led_at = -1e9
+        self._disturbed_at = self._led_at = self._given_up_at = -1e9
 
     def disturbed(self) -> None:
         """From now on, for a while, controllers may act on what is no longer so."""
@@ -67,6 +72,7 @@ class Invariants:
                 self._check_owners(change)
                 self._check_deletion(txn, change)
                 self._check_declared(change)
+                self._check_pace(change)
             if self._sizes.check(txn, batch, self._moment()):
                 self.disturbed()
         except Broken as broken:
@@ -121,6 +127,20 @@ class Invariants:
             if namespace is None or not is_going(namespace):
                 what = "states" if key in self.stated else "holds"
                 raise Broken(f"{key} is deleted, though git {what} it")
+
+    def _check_pace(self, change: Change) -> None:
+        """Nodes lose their pods one by one, so that a master that is cut off does not move everything at once."""
+        if change.key.kind != NODE.kind or change.after is None or change.before is None:
+            return
+        before, after = cast(Node, change.before), cast(Node, change.after)
+        if evicting(before, EVICTING) or not evicting(after, EVICTING):
+            return
+        now = self._world.agenda.seconds
+        if now - self._given_up_at < PACE_SECONDS and not self._moment().disputed:
+            raise Broken(
+                f"{change.key} shall lose its pods {now - self._given_up_at:.1f} s after another node"
+            )
+        self._given_up_at = now
 
     def _check_declared(self, change: Change) -> None:
         """The declared commit goes on with git and never back, and is one that could be read."""

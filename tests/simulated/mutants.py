@@ -62,8 +62,8 @@ MUTANTS: Final = (
     Mutant(
         "an endpoint slice sends to pods that are not ready",
         "gitops.controllers.endpointslice:_endpoint",
-        "(serving and not terminating)",
-        "(not terminating)",
+        "(member.ready and not member.going)",
+        "(not member.going)",
     ),
     Mutant(
         "apply prunes what is held",
