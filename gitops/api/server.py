@@ -43,6 +43,7 @@ from gitops.api.context import (
     Target,
     Trigger,
 )
+from gitops.api.evictions import evict
 from gitops.api.hub import HUB, AgentHub
 from gitops.api.identity import authenticate
 from gitops.api.joining import Doorkeeper
@@ -174,6 +175,8 @@ async def _resources(request: web.Request) -> web.StreamResponse:
             handler = _handler(request, target)
         case ("sync", "GET" | "POST"):
             handler = sync
+        case ("eviction", "POST"):
+            handler = evict
         case ("log", "GET"):
             handler = log
         case ("exec", "GET" | "POST"):

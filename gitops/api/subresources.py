@@ -27,6 +27,7 @@ _STREAMS: Final = (
     Subresource("exec", ("create", "get"), ("", "v1", "PodExecOptions")),
     Subresource("portforward", ("create", "get"), ("", "v1", "PodPortForwardOptions")),
 )
+_EVICTION: Final = Subresource("eviction", ("create",), ("policy", "v1", "Eviction"))
 _PROXY: Final = Subresource("proxy", ("get",), ("", "v1", "NodeProxyOptions"))
 _SYNC: Final = Subresource("sync", ("create", "get"))
 
@@ -38,7 +39,7 @@ def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
         found.append(_SCALE)
     found += [Subresource(name, ("get", "patch", "update")) for name in kind.parts]
     if kind is POD:
-        found += (_LOG, *_STREAMS)
+        found += (_EVICTION, _LOG, *_STREAMS)
     if kind is NODE:
         found.append(_PROXY)
     if kind is GIT_SOURCE:

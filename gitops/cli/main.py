@@ -14,6 +14,7 @@ from gitops.cli import (
     agent_command,
     bench_commands,
     master_command,
+    node_commands,
     questions,
     secret_commands,
     settings,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(secret_commands.secret, name="secret")
+app.add_typer(node_commands.node, name="node")
 app.add_typer(token_commands.token, name="token")
 app.add_typer(bench_commands.bench, name="bench")
 

@@ -21,6 +21,7 @@ def test_pods_are_told_with_what_is_answered_of_them_and_no_more() -> None:
     assert [sub["subresource"] for sub in pods["subresources"]] == [
         "attach",
         "ephemeralcontainers",
+        "eviction",
         "exec",
         "log",
         "portforward",

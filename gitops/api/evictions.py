@@ -1,0 +1,152 @@
+"""The subresource `eviction` of pods: a deletion that asks the pod's disruption budget first. `kubectl drain` uses it.
+
+Source: Kubernetes, "API-initiated eviction"; kubernetes/pkg/registry/core/pod/storage/eviction.go, 1.35.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple, cast
+
+import orjson
+from aiohttp import web
+
+from gitops.admission import admit_delete
+from gitops.api import protobuf
+from gitops.api.authorize import authorize
+from gitops.api.bodies import media_of, read_json, read_protobuf
+from gitops.api.context import CLOCK, STORE, USER, Target
+from gitops.api.status import conflict, not_found
+from gitops.api.writes import carry_out, dry_run, transaction
+from gitops.kinds import registry
+from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_status
+from gitops.kinds.errors import BadRequest, Forbidden, GitwardError
+from gitops.kinds.objects import Condition, KubeObject, is_going, labels_of, timestamp, uid
+from gitops.kinds.selectors import matches
+from gitops.reconcile import Reader
+from gitops.store.contract import Position, Put, Txn
+
+VIOLATES: Final = "Cannot evict pod as it would violate the pod's disruption budget."
+SEVERAL: Final = (
+    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+)
+
+
+class BudgetSpent(GitwardError):
+    """Come again: the budget allows no further disruption now."""
+
+    reason = "TooManyRequests"
+    code = 429
+    retry = True
+
+
+class SeveralBudgets(GitwardError):
+    reason = "InternalError"
+    code = 500
+
+
+class _Asked(NamedTuple):
+    grace_seconds: int | None
+    uid: str
+    is_dry: bool
+
+
+async def evict(request: web.Request, target: Target) -> web.StreamResponse:
+    """POST of an Eviction: 201; 429 while the pod's budget allows none, with the pod and the budget untouched."""
+    authorize(request.app[STORE].view(), request[USER], "create", target)
+    asked, now = await _asked(request, target), request.app[CLOCK]()
+
+    def build(reader: Reader) -> Txn:
+        pod = reader.get(POD, POD.key(target.namespace, target.name))
+        if pod is None:
+            raise not_found(target)
+        if asked.uid and asked.uid != uid(pod):
+            raise conflict(target, f"the UID in the precondition ({asked.uid}) is not the pod's ({uid(pod)})")
+        budget = _budget_of(reader, pod) if counts(pod) else None
+        spent = _spent(budget, pod, now) if budget is not None else None
+        op = admit_delete(POD, _told(pod, now), now=now, grace_seconds=asked.grace_seconds, propagation=None)
+        ops = [] if op is None or is_going(pod) else [op]
+        if spent is not None:
+            ops.append(Put(spent, expect=Position(int(spent["metadata"].get("resourceVersion", "0")))))
+        return transaction(request, target, *ops)
+
+    await carry_out(request, target, build, dry_run=asked.is_dry)
+    said = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+    return web.Response(body=orjson.dumps(said), content_type="application/json", status=201)
+
+
+def counts(pod: Pod) -> bool:
+    """Whether a budget has a say: not for what has ended, has not begun or goes already."""
+    return not (is_terminal(pod) or is_going(pod) or pod_status(pod).get("phase", "Pending") == "Pending")
+
+
+def _budget_of(reader: Reader, pod: Pod) -> KubeObject | None:
+    kind = registry.find("policy", "PodDisruptionBudget")
+    assert kind is not None
+    found = [
+        one
+        for one in reader.list(kind, pod["metadata"].get("namespace", ""))
+        if matches(_of(one, "spec").get("selector"), labels_of(pod))
+    ]
+    if len(found) > 1:
+        raise SeveralBudgets(SEVERAL)
+    return found[0] if found else None
+
+
+def _spent(budget: KubeObject, pod: Pod, now: datetime) -> KubeObject | None:
+    """The budget with this disruption counted; None: it does not count. Raises BudgetSpent and Forbidden."""
+    name, spec, status = budget["metadata"].get("name", ""), _of(budget, "spec"), _of(budget, "status")
+    healthy, wanted = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+    if not is_ready(pod):
+        if spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+            return None
+        if healthy >= wanted > 0:
+            return None  # It is not among the healthy, so they stay as many.
+    if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
+        raise BudgetSpent(f"{VIOLATES} The disruption budget {name} is still being processed by the server.")
+    allowed = status.get("disruptionsAllowed", 0)
+    if allowed < 0:
+        raise Forbidden(f"pdb disruptions allowed is negative: {name}")
+    if allowed == 0:
+        raise BudgetSpent(
+            f"{VIOLATES} The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently"
+        )
+    gone = {**(status.get("disruptedPods") or {}), pod["metadata"].get("name", ""): timestamp(now)}
+    told = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": gone}
+    return cast(KubeObject, {**budget, "status": told})
+
+
+def _told(pod: Pod, now: datetime) -> Pod:
+    condition: Condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+        "lastTransitionTime": timestamp(now),
+    }
+    status = pod_status(pod)
+    others = [one for one in status.get("conditions") or () if one["type"] != condition["type"]]
+    return cast(Pod, {**pod, "status": {**status, "conditions": [*others, condition]}})
+
+
+def _of(obj: KubeObject, part: str) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], obj).get(part) or {}
+
+
+async def _asked(request: web.Request, target: Target) -> _Asked:
+    if media_of(request) == protobuf.MEDIA:
+        found: Any = await read_protobuf(request, "policy/v1", "Eviction")
+    else:
+        found, _ = await read_json(request)
+    if not isinstance(found, dict) or found.get("kind", "Eviction") != "Eviction":
+        raise BadRequest("found no Eviction in the body")
+    name = (found.get("metadata") or {}).get("name") or target.name
+    if name != target.name:
+        raise BadRequest(f"name in URL does not match name in Eviction object: {target.name} and {name}")
+    options = found.get("deleteOptions") or {}
+    dry = [*request.query.getall("dryRun", []), *(options.get("dryRun") or ())]
+    grace = options.get("gracePeriodSeconds")
+    return _Asked(
+        int(grace) if grace is not None else None,
+        (options.get("preconditions") or {}).get("uid") or "",
+        dry_run(dry),
+    )
