@@ -75,6 +75,9 @@ class SimulatedVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         return None
 
+    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+        return {}
+
     async def remove(self, uid: str) -> None:
         self._made.discard(uid)
 

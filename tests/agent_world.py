@@ -179,6 +179,9 @@ class NoVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         return None
 
+    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+        return {}
+
     async def remove(self, uid: str) -> None:
         self.made.discard(uid)
 

@@ -47,6 +47,7 @@ class PodObserved:
         starting: containers that an attempt is being made of right now, its postStart hook included.
         messages: by container id, what those that ended have left as their last words.
         allocatable: what the node has for pods; empty: not known.
+        evicted: why the node ends it, '' if it does not.
         offline: the API did not take the last report; nothing waits for it then.
     """
 
@@ -60,6 +61,7 @@ class PodObserved:
     starting: frozenset[str] = frozenset()
     messages: Mapping[str, str] = field(default_factory=dict)
     allocatable: Mapping[str, str] = field(default_factory=dict)
+    evicted: str = ""
     offline: bool = False
 
     @property

@@ -11,11 +11,12 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Final
 
+from agent.pods.eviction import LOOK_SECONDS, beyond, limits_bytes
 from agent.pods.means import Means
 from agent.pods.worker import PodWorker
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState
 from agent.services.host_ports import from_label
-from gitops.kinds.core.pod import Pod
+from gitops.kinds.core.pod import Pod, is_terminal
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import uid
 
@@ -90,6 +91,7 @@ class Pods:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._relist())
+            group.create_task(self._evict())
 
     def _worker(self, pod_uid: str) -> PodWorker:
         if pod_uid not in self._workers:
@@ -109,6 +111,24 @@ class Pods:
             else:
                 del self._workers[pod_uid]
                 return
+
+    async def _evict(self) -> None:
+        """Ends the pods that use more of the disk than they may."""
+        while True:
+            await self._means.sleep(LOOK_SECONDS)
+            for worker, _ in list(self._workers.values()):
+                pod = worker.pod
+                if pod is None or is_terminal(pod) or not limits_bytes(pod):
+                    continue
+                try:
+                    used = await self._means.volumes.used_bytes(uid(pod))
+                except GitwardError as error:
+                    log.warning(
+                        "volumes not measured", extra={"fields": {"pod": uid(pod), "error": str(error)}}
+                    )
+                    continue
+                if why := beyond(pod, used):
+                    worker.evict(why)
 
     async def _relist(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from agent.pods.conditions import conditions
 from agent.pods.container_status import container_status, exit_code_of, is_started, known_status
+from agent.pods.eviction import REASON as EVICTED
 from agent.pods.observed import PodObserved
 from agent.pods.rejection import rejection
 from agent.pods.resources import qos_class
@@ -98,6 +99,8 @@ def _phase(
         return pod_phase(desired), known.get("reason", ""), known.get("message", "")
     if observed.sandbox is None and (refused := rejection(desired)) is not None:
         return "Failed", refused.reason, f"Pod was rejected: {refused.message}"
+    if observed.evicted:
+        return "Failed", EVICTED, observed.evicted
     if seconds := desired["spec"].get("activeDeadlineSeconds"):
         started = pod_status(desired).get("startTime")
         if started and (now - moment_of(started)).total_seconds() >= seconds:

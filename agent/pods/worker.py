@@ -63,6 +63,7 @@ class PodWorker:
         self._stale, self._changed_at = True, monotonic()
         self._address, self._volumes_ready, self._withdrawn, self._adopted = "", False, False, False
         self._content_stale = False
+        self._evicted = ""
         self._trouble: dict[str, Trouble] = {}
         self._busy: dict[object, tuple[Action, asyncio.Task[None]]] = {}
         self._ended: dict[Action, float] = {}
@@ -108,6 +109,14 @@ class PodWorker:
         for name in [name for name in self._trouble if name != SANDBOX]:
             del self._trouble[name]
         self._content_stale = True
+        self._wake.set()
+
+    def evict(self, why: str) -> None:
+        """The node ends this pod: it fails, and its controller makes another one. Told once."""
+        if self._pod is None or self._evicted or self._is_ending():
+            return
+        self._evicted = why
+        self._means.api.event(self._pod, "Warning", "Evicted", why)
         self._wake.set()
 
     @property
@@ -196,6 +205,7 @@ class PodWorker:
             starting=frozenset(one.container for one, _ in self._busy.values() if isinstance(one, Run)),
             messages=self._messages.known(),
             allocatable=self._means.node.allocatable,
+            evicted=self._evicted,
             offline=self._reporter.offline,
         )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from agent.runtime.protocol import Mount
-from agent.volumes import atomic, beneath, messages, mounts
+from agent.volumes import atomic, beneath, disk, messages, mounts
 from agent.volumes.content import File, files_of, has_content
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
@@ -66,6 +66,12 @@ class PodVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         """What this attempt has left in its termination message file; None: there is no file (any more)."""
         return await _in_thread(lambda: messages.read(self._messages(uid, container), attempt))
+
+    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+        """What its emptyDirs take on disk, by volume: blocks, so that a sparse file counts what it fills."""
+        return await _in_thread(
+            lambda: {path.name: disk.used_bytes(path) for path in (self._of(uid) / "empty").glob("*")}
+        )
 
     async def remove(self, uid: str) -> None:
         """Everything unmounted and removed; absent is fine."""
