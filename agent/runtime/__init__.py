@@ -2,6 +2,6 @@
 
 Imports only `gitops.kinds`. Beside the driver: `pause.py` (the image of a pod's sandbox), `slot.py`,
 `docker_requests.py` (what we ask Docker for, pure), `docker_stream.py` (what takes long: logs, events, exec, stop),
-`docker_sessions.py` with `processes.py` (exec and attach both ways), `log_files.py` (logs -f where the engine begins a
-new file); `fake_programs.py` (what the fake runs).
+`runc.py` (exec without the daemons), `docker_sessions.py` with `processes.py` (exec and attach both ways),
+`log_files.py` (logs -f where the engine begins a new file); `fake_programs.py` (what the fake runs).
 """

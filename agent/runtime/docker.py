@@ -45,6 +45,7 @@ from agent.runtime.protocol import (
     Session,
     Streams,
 )
+from agent.runtime.runc import Runc
 from agent.runtime.slot import Slot
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
 
@@ -79,6 +80,7 @@ class DockerRuntime:
         self._teller: Any = teller
         self._stream = DockerStream(host, info.api_version)
         self._sessions = DockerSessions(host, info.api_version, self._stream)
+        self._runc = Runc()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         self._slots = asyncio.Semaphore(width)
         self._details: dict[
@@ -179,6 +181,11 @@ class DockerRuntime:
     async def exec(
         self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
     ) -> ExecResult:
+        known = self._details.get(container_id)
+        pid = known.pid if known is not None else 0
+        result = await self._runc.exec(container_id, pid, command, timeout_seconds=timeout_seconds)
+        if result is not None:
+            return result
         return await self._stream.exec(container_id, command, timeout_seconds=timeout_seconds)
 
     async def logs(

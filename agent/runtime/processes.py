@@ -14,6 +14,7 @@ from typing import Final
 HANG_UP_SECONDS: Final = 1.0  # For a shell to write its history.
 POLL_SECONDS: Final = 0.05
 _SESSION_FIELD: Final = 3  # Of /proc/PID/stat, counted from the state, which comes after the name.
+_PARENT_FIELD: Final = 1
 _PROC: Final = Path("/proc")
 
 
@@ -35,6 +36,15 @@ def session_members(leader: int) -> Iterator[int]:
         if entry.name.isdigit():
             with suppress(OSError):  # It ended while we looked.
                 if session_of((entry / "stat").read_bytes()) == leader:
+                    yield int(entry.name)
+
+
+def children_of(parent: int) -> Iterator[int]:
+    """The processes that it has started and that live."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if int((entry / "stat").read_bytes().rpartition(b")")[2].split()[_PARENT_FIELD]) == parent:
                     yield int(entry.name)
 
 
