@@ -8,13 +8,14 @@ from gitops.admission import admit_create, admit_update, merge, refuse_create, r
 from gitops.api.authorize import authorize
 from gitops.api.bodies import fitted, read_yaml
 from gitops.api.context import CLOCK, CLUSTER, MINT, STORE, USER, Target
+from gitops.api.nodes import is_node
 from gitops.api.objects import put_of
 from gitops.api.status import ApplyConflict, conflict, not_found
 from gitops.api.validation import checked
 from gitops.api.writes import Asked, answer, asked_of, carry_out, transaction
 from gitops.kinds import schema
 from gitops.kinds.core.config import SECRET, seal_values
-from gitops.kinds.errors import BadRequest
+from gitops.kinds.errors import BadRequest, Forbidden
 from gitops.kinds.objects import KubeObject, uid
 from gitops.reconcile import Reader
 from gitops.store.contract import ABSENT, Put, Txn
@@ -23,6 +24,8 @@ from gitops.store.contract import ABSENT, Put, Txn
 async def apply(request: web.Request, target: Target) -> web.StreamResponse:
     """200 and the merged object, 201 if there was none. 409 with every field that another manager owns."""
     authorize(request.app[STORE].view(), request[USER], "patch", target)
+    if is_node(request[USER]):  # What it may not write of what it may write is judged on the other roads.
+        raise Forbidden(f'{target.place} "{target.name}" is forbidden: a node has no server-side apply')
     asked = asked_of(request, target)
     if not asked.named:
         raise BadRequest("fieldManager is required for apply patch")

@@ -125,8 +125,8 @@ FORBIDDEN: Final = [
 ]  # fmt: skip
 
 
-async def refusal(client: Client, method: str, path: str, body: object) -> GitwardError:
-    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+async def refusal(client: Client, method: str, path: str, body: object, kind: str = "") -> GitwardError:
+    kind = kind or ("application/merge-patch+json" if method == "PATCH" else "application/json")
     try:
         await client.request(method, path, body=body, content_type=kind)
     except GitwardError as error:
@@ -197,6 +197,35 @@ def test_what_it_says_of_its_own_pod_is_taken_and_what_it_says_beside_that_is_no
     site.run(story)
 
 
+APPLIED: Final = {
+    "its own node": ("/api/v1/nodes/stolen", {"spec": {"taints": []}}),
+    "the status of its own node": ("/api/v1/nodes/stolen/status", {"status": {}}),
+    "its own lease": (f"{LEASES}/kube-node-lease/leases/stolen", {"metadata": {"labels": {"a": "b"}}}),
+    "the status of its own pod": (f"{CORE}/pods/mine/status", {"metadata": {"labels": {"app": "other"}}}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), APPLIED.values(), ids=APPLIED.keys())
+def test_nothing_is_applied_by_a_node(site: Site, path: str, body: dict[str, object]) -> None:
+    """Else server-side apply would be a road around what it may not write of what it may write."""
+
+    async def story(whole: Whole) -> None:
+        await whole.goes_live(FILES)
+        async with whole.node("stolen") as thief, whole.node("other"):
+            await whole.settled()
+            before = whole.everything()
+
+            error = await refusal(
+                thief, "PATCH", f"{path}?fieldManager=thief&force=true", body, "application/apply-patch+yaml"
+            )
+
+            assert isinstance(error, Forbidden)
+            assert "server-side apply" in str(error)
+            assert whole.everything() == before
+
+    site.run(story)
+
+
 def without(meta: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in meta.items() if name not in names}
 
@@ -213,6 +242,10 @@ CHANGES: Final = {
     ),
     "no taints any more": ({"spec": {"taints": None}}, "taints"),
     "another range": ({"spec": {"podCIDR": "10.77.99.0/24"}}, "range of its pods"),
+    "the machine that bears its name": (
+        {"metadata": {"annotations": {"gitward.io/machine": "another"}}},
+        "choose the machine",
+    ),
 }
 
 
