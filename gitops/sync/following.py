@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gitops.kinds.errors import Invalid
+from gitops.kinds.errors import GitwardError, Invalid
 from gitops.kinds.gitward import AppStatus, CommitState, Followed, GitSource, GitSourceSpec, GitSourceStatus
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import uid
@@ -56,11 +56,15 @@ class Following:
         """BadRequest: a URL, a branch or a path that git should not see."""
         self.spec, self.uid, self.grant = found["spec"], uid(found), grant
         self._keys, self._renderer, self._parser = tools.keys(), tools.renderer, tools.parser
-        self._files = Files(dict(grant.material))
         source = source_of(found)
-        self.mirror = Mirror(tools.sources, source, with_files(grant.access, self._files))
-        self._gatherer = Gatherer(self.mirror, tools.parser, tools.renderer)
         self.reading = Reading(Apps(source.name, source.path, source.apps))
+        self._files = Files(dict(grant.material))
+        try:
+            self.mirror = Mirror(tools.sources, source, with_files(grant.access, self._files))
+        except GitwardError:
+            self._files.close()
+            raise
+        self._gatherer = Gatherer(self.mirror, tools.parser, tools.renderer)
         # Apps that were known before this began, and what of them is held.
         self.vanished: dict[str, frozenset[Key]] = {}
         self.is_first = True

@@ -184,6 +184,7 @@ class Syncer:
         if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is None:
             if (known := self._following.pop(name, None)) is not None:
                 known.close()
+            self._told.pop(name, None)
             return Outcome(name, "", declared=False, problems=(f"source {name} is not followed any more",))
         try:
             return await self._look(name, reason)

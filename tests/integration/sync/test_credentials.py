@@ -3,7 +3,7 @@
 import base64
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -217,6 +217,31 @@ def test_a_secret_that_does_not_do_is_told(tmp_path: Path, secret: Any, told: st
 
     url = "https://git.example.invalid/x.git"
     following(tmp_path, url, story, declared_by_an_object=True, secretRef={"name": "git"})
+
+
+REFUSED: Final = {
+    "a branch that is none": {"branch": "a..b"},
+    "a path that leaves the repository": {"path": "../etc"},
+}
+
+
+@pytest.mark.parametrize("spec", REFUSED.values(), ids=REFUSED.keys())
+def test_a_refused_source_leaves_no_key_open(tmp_path: Path, spec: dict[str, str]) -> None:
+    """Symptom: each look at such a source left its key and known hosts open, until the master had no descriptors."""
+
+    async def story(followed: Followed) -> None:
+        await followed.put(a_secret(identity="a key", known_hosts="a host"))
+        await followed.look()
+        before = len([*Path("/proc/self/fd").iterdir()])
+
+        for _ in range(5):
+            await followed.look()
+
+        assert len(followed.lines) == 1
+        assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+    url = "https://git.example.invalid/x.git"
+    following(tmp_path, url, story, declared_by_an_object=True, secretRef={"name": "git"}, **spec)
 
 
 def test_a_secret_of_another_repository_is_not_lent(tmp_path: Path) -> None:
