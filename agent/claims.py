@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
+from agent.memory import Memory, remembering
 from agent.pods.pods import Pods
 from agent.volumes.persistent import Persistent
-from gitops.client import Client, follow
+from gitops.client import Client
 from gitops.kinds.core.storage import DATA_FINALIZER, PERSISTENT_VOLUME, PersistentVolume, hosts_of
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import is_going, uid
@@ -19,8 +20,14 @@ class Claims:
     """Keeps `persistent` current. `pods`: those of this node, once there are any."""
 
     def __init__(
-        self, client: Client, node: str, persistent: Persistent, pods: Callable[[], Pods | None]
+        self,
+        client: Client,
+        node: str,
+        persistent: Persistent,
+        pods: Callable[[], Pods | None],
+        memory: Memory | None = None,
     ) -> None:
+        self._memory = memory
         self._client, self._node, self._persistent, self._pods = client, node, persistent, pods
         self._listed = asyncio.Event()
 
@@ -30,7 +37,7 @@ class Claims:
 
     async def run(self) -> None:
         """For ever."""
-        async with aclosing(follow(self._client, PERSISTENT_VOLUME)) as events:
+        async with aclosing(remembering(self._memory, self._client, PERSISTENT_VOLUME)) as events:
             async for event in events:
                 volume = event.object
                 if volume is None:

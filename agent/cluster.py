@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, cast
 
+from agent.memory import Memory, remembering
 from agent.pods.sources import Sources
 from agent.proxies import ClusterState
 from agent.volumes.references import Reference
-from gitops.client import Client, follow
+from gitops.client import Client
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.core.service import SERVICE, Service
@@ -30,10 +31,10 @@ TLS_USER: Final = "ingress"  # As whom the certificates of ingresses are asked f
 
 
 async def follow_one(
-    client: Client, kind: Kind[KubeObject], namespace: str, name: str
+    client: Client, kind: Kind[KubeObject], namespace: str, name: str, memory: Memory | None = None
 ) -> AsyncIterator[KubeObject | None]:
     """One object by name: its present state and every later one; None: there is none."""
-    events = follow(client, kind, namespace, field_selector=f"metadata.name={name}")
+    events = remembering(memory, client, kind, namespace, field_selector=f"metadata.name={name}")
     present: KubeObject | None = None
     synced = False
     async with aclosing(events):
@@ -65,8 +66,13 @@ def _addresses(node: Node) -> object:
 class Cluster:
     """`hand_over` gets each state; nothing is handed over before all kinds were listed once."""
 
-    def __init__(self, client: Client, hand_over: Callable[[ClusterState], Awaitable[None]]) -> None:
-        self._client, self._hand_over = client, hand_over
+    def __init__(
+        self,
+        client: Client,
+        hand_over: Callable[[ClusterState], Awaitable[None]],
+        memory: Memory | None = None,
+    ) -> None:
+        self._client, self._hand_over, self._memory = client, hand_over, memory
         self._services: dict[Key, Service] = {}
         self._slices: dict[Key, EndpointSlice] = {}
         self._ingresses: dict[Key, Ingress] = {}
@@ -99,24 +105,25 @@ class Cluster:
             await self._changed.wait()
             self._changed.clear()
             if len(self._synced) == KINDS:
+                certificates: tuple[Secret, ...] | None = None
                 try:
                     certificates = await self._certificates(sources, group)
                 except Unavailable as error:
+                    # Services and DNS do not wait for them, nor do other nodes.
                     log.warning("certificates not known yet", extra={"fields": {"error": str(error)}})
                     self._changed.set()
-                    continue
                 await self._hand_over(
                     ClusterState(
                         tuple(self._services.values()),
                         tuple(self._slices.values()),
-                        tuple(self._ingresses.values()),
-                        certificates,
+                        tuple(self._ingresses.values()) if certificates is not None else None,
+                        certificates or (),
                         tuple(self._nodes.values()),
                     )
                 )
 
     async def _keep(self, kind: Kind[T], objects: dict[Key, T]) -> None:
-        events = follow(self._client, kind)
+        events = remembering(self._memory, self._client, kind)
         async with aclosing(events):
             async for event in events:
                 if event.type == "SYNCED":

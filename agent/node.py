@@ -10,7 +10,6 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import sys
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
@@ -20,10 +19,12 @@ from typing import Final
 
 import uvloop
 
+from agent.addresses import LOOPBACK, own_address
 from agent.claims import Claims
 from agent.cluster import Cluster, follow_one
 from agent.complaints import complain
 from agent.logs import log_handler
+from agent.memory import Memory, remembering
 from agent.network import NetworkSettings
 from agent.pods.means import Addresses, Means, NodeFacts
 from agent.pods.names import Names
@@ -46,7 +47,7 @@ from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.usage import CgroupReader, Idle, Sampler, usage_handler
 from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
-from gitops.client import Client, Credentials, Handler, follow, logs, serve_reverse
+from gitops.client import Client, Credentials, Handler, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
@@ -58,9 +59,6 @@ log = logging.getLogger(__name__)
 CONTAINER_LINE: Final = "removed container"  # How the lines of `down_containers` begin.
 VOLUMES_LINE: Final = "removed the volumes of pod"
 RETRY_SECONDS: Final = 2.0
-LOOPBACK: Final = "127.0.0.1"
-ELSEWHERE: Final = "192.0.2.1"  # TEST-NET-1: nobody's.
-DISCARD_PORT: Final = 9
 EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener says, not one of ours.
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
 PR_SET_PDEATHSIG: Final = 1
@@ -101,6 +99,7 @@ class _Node:
     ) -> None:
         self._settings, self._client, self._runtime, self._stack = settings, client, runtime, stack
         self._problem = "the agent is starting"
+        self._memory = None if settings.simulated else Memory(settings.memory_dir)
         self._persistent = Persistent(settings.persistent_dir)
         self._pods: Pods | None = None
         self._network: NodeNetwork | SimulatedNetwork | None = None
@@ -109,17 +108,22 @@ class _Node:
         settings, client = self._settings, self._client
         facts = await _facts(settings, self._runtime)
         registration = Registration(
-            client, facts, self._why_not_ready, lambda: self._ingress_address(facts.address), clock=_now
+            client,
+            facts,
+            self._why_not_ready,
+            lambda: self._ingress_address(facts.address),
+            clock=_now,
+            memory=self._memory,
         )
         reports = ApiReports(client, settings.name, _now, lambda: token_hex(8))
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
             group.create_task(reports.run())
             network = await self._ready_network(await registration.pod_cidr(), facts.address)
-            cluster = Cluster(client, network.sync)
+            cluster = Cluster(client, network.sync, self._memory)
             group.create_task(cluster.run(group))
             await cluster.listed()
-            claims = Claims(client, settings.name, self._persistent, lambda: self._pods)
+            claims = Claims(client, settings.name, self._persistent, lambda: self._pods, self._memory)
             group.create_task(claims.run())
             await claims.listed()
             group.create_task(
@@ -217,7 +221,7 @@ class _Node:
             SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir, self._persistent)
         )
         sources = Sources(
-            lambda kind, namespace, name: follow_one(self._client, kind, namespace, name),
+            lambda kind, namespace, name: follow_one(self._client, kind, namespace, name, self._memory),
             lambda pod_uid: pods.content_changed(pod_uid),
         )
         means = Means(
@@ -261,7 +265,8 @@ class _Node:
 
     async def _follow_pods(self, pods: Pods) -> None:
         here: set[str] = set()
-        events = follow(self._client, POD, field_selector=f"spec.nodeName={self._settings.name}")
+        selector = f"spec.nodeName={self._settings.name}"
+        events = remembering(self._memory, self._client, POD, field_selector=selector)
         async with aclosing(events):
             async for event in events:
                 if event.object is None:
@@ -298,20 +303,6 @@ async def _facts(settings: NodeSettings, runtime: Runtime) -> RegisteredNode:
         machine_id=_text(Path("/etc/machine-id")),
         boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
     )
-
-
-def own_address(towards: str) -> str:
-    """Where packets to a host ('': elsewhere) come from; loopback where there is no way. Nothing is sent."""
-    for host in (towards, ELSEWHERE) if towards else (ELSEWHERE,):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((host, DISCARD_PORT))
-                found = str(probe.getsockname()[0])
-            except OSError:
-                continue
-            if not found.startswith("127."):
-                return found
-    return LOOPBACK
 
 
 def _text(path: Path) -> str:

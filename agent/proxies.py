@@ -58,7 +58,7 @@ class ClusterState:
 
     services: tuple[Service, ...] = ()
     slices: tuple[EndpointSlice, ...] = ()
-    ingresses: tuple[Ingress, ...] = ()
+    ingresses: tuple[Ingress, ...] | None = ()  # None: not known yet; the proxy is left as it is.
     secrets: tuple[Secret, ...] = ()
     nodes: tuple[Node, ...] = ()
 
@@ -287,6 +287,8 @@ class NodeNetwork:
         await self._dns.apply(self._dns_table(state.services, by_service(state.slices)))
 
     async def _apply_ingress(self, state: ClusterState) -> None:
+        if state.ingresses is None:
+            return
         secrets = {
             (each["metadata"].get("namespace", ""), each["metadata"].get("name", "")): each
             for each in state.secrets

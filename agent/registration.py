@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
 
+from agent.memory import Memory, remembering
 from agent.runtime.protocol import EngineInfo
-from gitops.client import Client, follow
+from gitops.client import Client
 from gitops.kinds.coordination import LEASE, Lease
 from gitops.kinds.core.node import NODE, Node, NodeStatus
 from gitops.kinds.errors import AlreadyExists, GitwardError, NotFound
@@ -138,7 +139,9 @@ class Registration:
         *,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        memory: Memory | None = None,
     ) -> None:
+        self._memory = memory
         self.facts = facts
         self._client, self._problem, self._clock, self._sleep = client, problem, clock, sleep
         self._ingress_address = ingress_address
@@ -165,7 +168,8 @@ class Registration:
             group.create_task(self._keep(self._report, self._until_looked_for))
 
     async def _follow(self) -> None:
-        events = follow(self._client, NODE, field_selector=f"metadata.name={self.facts.name}")
+        selector = f"metadata.name={self.facts.name}"
+        events = remembering(self._memory, self._client, NODE, field_selector=selector)
         async with aclosing(events):
             async for event in events:
                 if event.type == "DELETED":

@@ -54,6 +54,11 @@ class NodeSettings:
         return self.data_dir / "seccomp"
 
     @property
+    def memory_dir(self) -> Path:
+        """What it was told last."""
+        return self.data_dir / "agent" / "memory"
+
+    @property
     def network_dir(self) -> Path:
         return self.data_dir / "network"
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from agent.node import own_address, run_process
+from agent.addresses import own_address
+from agent.node import run_process
 from agent.settings import NodeSettings, config_path, read_config, write_config
 from gitops.cli import pidfile
 from gitops.cli.settings import AgentSettings

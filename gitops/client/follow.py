@@ -6,12 +6,12 @@ that whoever consumes the events misses no delete.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any, Final, Generic
 
 from gitops.client.client import Client, Event
-from gitops.kinds.errors import Expired, GitwardError
+from gitops.kinds.errors import Expired, GitwardError, Unavailable
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import T, key_of
@@ -29,11 +29,14 @@ async def follow(
     *,
     field_selector: str = "",
     label_selector: str = "",
+    remembered: Iterable[T] | None = None,
 ) -> AsyncGenerator[Event[T], None]:
     """ADDED, MODIFIED and DELETED for everything that matches, now and later; SYNCED after each complete list.
 
     Before the first SYNCED the consumer's cache is incomplete: do not act on absence yet. It never ends and never
     raises for what a server or network does: it reconnects with back-off (0.1 to 5 s) and says so in the log.
+    `remembered` (from an earlier run) is told as a list if the server does not answer the first time, and is compared
+    with its first list like any other gap.
     The last object of a DELETED event is the last one seen. Stop it by cancelling, or by `aclose`.
     """
     state = _Followed(
@@ -46,9 +49,14 @@ async def follow(
                 async for event in events:
                     pause_seconds = PAUSE_MIN_SECONDS
                     yield event
+            remembered = None
         except GitwardError as error:  # The top of the loop: any answer of the server means "again, later".
             if isinstance(error, Expired):
                 state.resource_version = ""
+            elif isinstance(error, Unavailable) and remembered is not None and not state.resource_version:
+                for event in state.recalled(tuple(remembered)):
+                    yield event
+                remembered = None
             level = logging.INFO if pause_seconds == PAUSE_MIN_SECONDS else logging.DEBUG  # Told once.
             log.log(
                 level, "watch interrupted", extra={"fields": {"kind": kind.resource, "error": str(error)}}
@@ -92,6 +100,11 @@ class _Followed(Generic[T]):
                     self._seen[key_of(event.object)] = event.object
                 if event.type != "BOOKMARK":
                     yield event
+
+    def recalled(self, items: tuple[T, ...]) -> Iterator[Event[T]]:
+        """What an earlier run has seen, as if it were a list."""
+        yield from self._compared(items)
+        yield Event("SYNCED", None)
 
     def _compared(self, items: tuple[T, ...]) -> list[Event[T]]:
         """What changed between what was seen and a new list. A name that was used again is a delete and an add."""
