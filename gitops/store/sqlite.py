@@ -56,6 +56,7 @@ DISK_SECONDS_MAX: Final = (
     10.0  # Longer than any fsync that ends well; shorter than those who wait have patience for.
 )
 LOOKS: Final = 10  # So often in that time.
+SCAN_SECONDS: Final = 3_600.0  # From one search for unused dictionaries to the next: it reads the whole file.
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._answered = self._loop.time()  # When the disk last had nothing to do, or had done something.
         self._hangs = False
+        self._scan_due = self._loop.time()
         self._look = self._loop.call_later(self._disk_seconds_max / LOOKS, self._look_at_disk)
         self._writer = Writer(
             path,
@@ -180,10 +182,16 @@ class SqliteStore:
         """Forget what `keep` does not keep. To be called every minute or so: that makes each call short."""
         now, newest = self._clock(), self._feed.view.revision
         wanted = await self._read(lambda reader: wanted_floors(reader, keep, now, newest))
-        await self.compact(Revision(wanted.history), window=Revision(wanted.window))
+        scans = self._loop.time() >= self._scan_due
+        await self.compact(Revision(wanted.history), window=Revision(wanted.window), dictionaries=scans)
+        if scans:
+            self._scan_due = self._loop.time() + SCAN_SECONDS
 
-    async def compact(self, before: Revision, *, window: Revision | None = None) -> None:
-        """Forget what was replaced or deleted before a revision; of leases and events, before the window.
+    async def compact(
+        self, before: Revision, *, window: Revision | None = None, dictionaries: bool = True
+    ) -> None:
+        """Forget what was replaced or deleted before a revision; of leases and events, before the window. With
+        `dictionaries`, which takes a scan of the whole log, those that no version needs any more too.
 
         Without a window, resource versions reach as far back as history, but for leases and events: they reach as far
         as memory does.
@@ -198,8 +206,8 @@ class SqliteStore:
             await self._upkeep(partial(raise_floor, name=lane.floor, revision=floor))
             while await self._upkeep(partial(sweep, lane=lane)):
                 pass
-        unused = await self._read(unused_dictionaries)
-        if unused.numbers:
+        unused = await self._read(unused_dictionaries) if dictionaries else None
+        if unused is not None and unused.numbers:
             await self._upkeep(lambda writer: self._shelf.retire(drop_dictionaries(writer, unused)))
 
     async def close(self) -> None:

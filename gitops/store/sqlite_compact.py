@@ -62,10 +62,10 @@ def wanted_floors(connection: sqlite3.Connection, keep: Retention, now: datetime
     floor = meta(connection, ALL.floor)
     history = max(
         _first_within(connection, floor, now, keep.history_seconds, newest),
-        newest - keep.history_revisions_max,
+        _last_beyond(connection, floor, keep.history_revisions_max, newest),
     )
     if history == floor and _used_bytes(connection) > keep.history_bytes_max:
-        history = floor + max((newest - floor) // BYTES_STEP, 1)
+        history = _part_way(connection, floor, newest)
     return Wanted(window, min(history, window))
 
 
@@ -77,6 +77,24 @@ def _first_within(
     sql = "SELECT revision FROM transactions WHERE revision > ? AND time > ? ORDER BY revision LIMIT 1"
     younger = connection.execute(sql, (floor, since)).fetchone()
     return max(floor, younger[0] - 1 if younger else newest)
+
+
+def _last_beyond(connection: sqlite3.Connection, floor: int, transactions_max: int, newest: int) -> int:
+    """The last revision that is older than the newest so many transactions. Rows are counted: a restored file leaps
+    over revisions, and those of leases are soon forgotten."""
+    if newest - floor <= transactions_max:
+        return floor
+    sql = "SELECT revision FROM transactions WHERE revision > ? ORDER BY revision DESC LIMIT 1 OFFSET ?"
+    found = connection.execute(sql, (floor, transactions_max)).fetchone()
+    return int(found[0]) if found else floor
+
+
+def _part_way(connection: sqlite3.Connection, floor: int, newest: int) -> int:
+    """The revision below which lies one part in BYTES_STEP of the transactions of the past."""
+    (count,) = connection.execute("SELECT count(*) FROM transactions WHERE revision > ?", (floor,)).fetchone()
+    sql = "SELECT revision FROM transactions WHERE revision > ? ORDER BY revision LIMIT 1 OFFSET ?"
+    found = connection.execute(sql, (floor, max(count // BYTES_STEP, 1) - 1)).fetchone()
+    return int(found[0]) if found else newest
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ from gitops.kinds.sensitive import Sensitive
 from gitops.store import Position, Revision, StoreUnusable, position
 from gitops.store.sqlite import SqliteStore
 from gitops.store.sqlite_backup import REVISIONS_AHEAD, back_up, restore
+from gitops.store.sqlite_compact import Retention
 from tests.contract.store.stores import PODS, a_config, a_pod, changes, open_sqlite, txn
 
 SECRET_TEXT: Final = "Y2FuYXJ5LWluLWEtYmFja3Vw"
@@ -147,6 +148,26 @@ def test_a_restored_store_goes_on_above_all_that_clients_saw(tmp_path: Path) -> 
     asyncio.run(read())
     with sqlite3.connect(f"{database(tmp_path)}.replaced") as connection:
         assert connection.execute("SELECT count(*) FROM versions").fetchone() == (5,)
+
+
+@pytest.mark.parametrize("bytes_max", [1 << 30, 1], ids=["small", "too large"])
+def test_the_past_of_a_restored_store_outlives_its_leap(tmp_path: Path, bytes_max: int) -> None:
+    """Symptom: a minute after a restore nothing could be asked of the time before: a leap of a thousand million
+    revisions counted as so many transactions."""
+    asyncio.run(with_pods(tmp_path, "a", "b", "c"))
+    back_up(database(tmp_path), tmp_path / "copy")
+    restore(tmp_path / "copy", database(tmp_path), key_file(tmp_path))
+
+    async def story() -> None:
+        store = await open_sqlite(tmp_path)
+        await store.commit(txn(a_pod("d")))
+
+        await store.retain(Retention(history_bytes_max=bytes_max))
+
+        assert [pod["metadata"]["name"] for pod in await store.list(PODS, at=Revision(2))] == ["a", "b"]
+        await store.close()
+
+    asyncio.run(story())
 
 
 def test_a_backup_shows_no_secret_and_nobody_else_may_read_it(tmp_path: Path) -> None:

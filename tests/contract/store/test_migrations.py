@@ -16,6 +16,7 @@ from gitops.kinds.keys import Key
 from gitops.kinds.sensitive import Sensitive
 from gitops.store import Revision, StoreUnusable
 from gitops.store.sqlite import SqliteStore
+from gitops.store.sqlite_compact import Retention
 from tests.contract.store.stores import PODS, Clock, a_config, a_pod, changes, open_sqlite, pod_key, txn
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -182,6 +183,24 @@ def test_dictionaries_go_when_nothing_is_packed_against_them(tmp_path: Path) -> 
     async def numbers(store: SqliteStore) -> list[int]:
         ask = "SELECT id FROM dictionaries ORDER BY id"
         return await store._read(lambda reader: [row[0] for row in reader.execute(ask)])
+
+    asyncio.run(story())
+
+
+def test_the_whole_file_is_searched_for_unused_dictionaries_once_in_a_while(tmp_path: Path) -> None:
+    """Symptom: every minute a gigabyte of history was read, and whoever read history waited for it."""
+
+    async def story() -> None:
+        store = await open_sqlite(tmp_path)
+        await store.commit(txn(a_pod("a")))
+        asked: list[str] = []
+        await store._read(lambda reader: reader.set_trace_callback(asked.append))
+
+        for _ in range(3):
+            await store.retain(Retention())
+
+        assert len([one for one in asked if "FROM dictionaries" in one]) == 1
+        await store.close()
 
     asyncio.run(story())
 

@@ -226,7 +226,7 @@ REFUSED: Final = {
 
 
 @pytest.mark.parametrize("spec", REFUSED.values(), ids=REFUSED.keys())
-def test_a_refused_source_leaves_no_key_open(tmp_path: Path, spec: dict[str, str]) -> None:
+def test_a_refused_source_leaves_no_key_open(tmp_path: Path, spec: dict[str, Any]) -> None:
     """Symptom: each look at such a source left its key and known hosts open, until the master had no descriptors."""
 
     async def story(followed: Followed) -> None:
