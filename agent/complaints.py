@@ -25,6 +25,7 @@ REASONS: Final[Mapping[str, str]] = {
     "dns": "DNSFailed",
     "services": "ServicesFailed",
     "rules": "ServicesFailed",
+    "health checks": "ServicesFailed",
     "network": "NetworkFailed",
     "other nodes": "OtherNodesUnreachable",
 }

@@ -18,6 +18,8 @@ from agent.dns.upstream import of_host
 from agent.ingress import IngressDriver, IngressSettings, Trouble
 from agent.network import Network, NetworkSettings, Peer, peers_of
 from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
+from agent.services.health import HealthServer
+from agent.services.strangers import has_stranger, without_strangers
 from agent.services.table import HostPort, Slices, by_service
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import Node
@@ -35,6 +37,7 @@ WITHOUT_SECONDS_MAX: Final = 2.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
 PEERS_PART: Final = "other nodes"
+SERVICES_PART: Final = "services"
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
@@ -76,6 +79,7 @@ class NodeNetwork:
         """`waits_for_pods`: an earlier agent's rules stay until `adopted`, since they publish ports of running pods."""
         network = settings.network
         self._host_ports: dict[str, tuple[HostPort, ...]] = {}  # By pod uid.
+        self._owners: dict[str, str] = {}  # Address -> uid of the pod of this node that has it.
         self._adopted = asyncio.Event()
         if not waits_for_pods:
             self._adopted.set()
@@ -98,9 +102,11 @@ class NodeNetwork:
                 settings.ingress_http, settings.ingress_https, network.state_dir / "ingress", settings.run_dir
             )
         )
+        self._health = HealthServer()
         self._parts = (
             _Part(PEERS_PART, self._apply_peers),
-            _Part("services", self._apply_services),
+            _Part(SERVICES_PART, self._apply_services),
+            _Part("health checks", self._apply_health_checks),
             _Part("dns", self._apply_dns),
             _Part(INGRESS_PART, self._apply_ingress),
         )
@@ -141,6 +147,7 @@ class NodeNetwork:
     async def setup(self) -> None:
         """Bridge, guards and DNS are there when it returns. Raises Invalid or Unavailable: no pod can run then."""
         await self._network.setup()
+        self._owners |= {address: uid for uid, address in (await self._network.attached()).items()}
         # The guards stand before the first pod does; what an earlier agent left stays until the first state is known.
         if not await self._services.take_over():
             await self._services.apply(ServiceTable())
@@ -167,7 +174,14 @@ class NodeNetwork:
         return self._network.pick_address(used)
 
     async def attach(self, pid: int, address: str, uid: str) -> None:
-        """Wire the network namespace of `pid`. Repeatable; raises Unavailable."""
+        """Wire the network namespace of `pid`. Repeatable; raises Unavailable.
+
+        Nothing that is meant for a pod that had the address before gets there.
+        """
+        if self._owners.get(address) != uid:
+            self._owners[address] = uid
+            if self._asked and has_stranger(self._state.slices, address, uid):
+                await self._renew_services("the address of a pod that is gone is not free yet")
         await self._network.attach(pid, address, uid)
 
     async def publish(self, uid: str, ports: tuple[HostPort, ...]) -> None:
@@ -177,21 +191,29 @@ class NodeNetwork:
         self._host_ports[uid] = ports
         if not (self._asked and self._adopted.is_set()):
             return  # They come with the first state.
+        await self._renew_services("ports of the node are not published")
+
+    async def _renew_services(self, trouble: str) -> None:
+        """The rules say what is known now when it returns. Raises Unavailable."""
         await self.sync(self._state)
-        number, part = self._asked, self._parts[0]
+        number, part = self._asked, next(part for part in self._parts if part.name == SERVICES_PART)
         try:
             async with asyncio.timeout(PUBLISH_SECONDS_MAX), self._moved:
                 await self._moved.wait_for(lambda: part.done >= number)
         except TimeoutError:
             why = self._problems.get(part.name, "the rules are not written yet")
-            raise Unavailable(f"ports of the node are not published: {why}") from None
+            raise Unavailable(f"{trouble}: {why}") from None
 
     def adopted(self) -> None:
         """The ports of all pods that ran when the agent began are published."""
         self._adopted.set()
 
     async def detach(self, uid: str) -> None:
+        address = (await self._network.attached()).get(uid)
         await self._network.detach(uid)
+        if address is not None and self._owners.get(address) == uid:
+            del self._owners[address]
+            await self._services.forget(address)
         if self._host_ports.pop(uid, ()) and self._asked:
             await self.sync(self._state)
 
@@ -220,6 +242,7 @@ class NodeNetwork:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        self._health.close()
         await self._services.close()
 
     def _offers(self, pod_ip: str) -> bool:
@@ -269,22 +292,31 @@ class NodeNetwork:
     async def _apply_peers(self, state: ClusterState) -> None:
         await self._network.connect(self._peers(state))
 
-    async def _apply_services(self, state: ClusterState) -> None:
+    def _slices(self, state: ClusterState) -> Slices:
+        return by_service(without_strangers(state.slices, self._owners))
+
+    def _service_table(self, state: ClusterState) -> ServiceTable:
         network = self._settings.network
-        self._services.let_in(tuple(PeerRange(one.pod_cidr, one.address) for one in self._peers(state)))
-        table = services.build(
+        return services.build(
             state.services,
-            by_service(state.slices),
+            self._slices(state),
             node=network.node,
             service_cidr=network.service_cidr,
             reserved=frozenset({network.dns_address}),
         )
+
+    async def _apply_health_checks(self, state: ClusterState) -> None:
+        await self._health.apply(self._service_table(state).health_checks)
+
+    async def _apply_services(self, state: ClusterState) -> None:
+        self._services.let_in(tuple(PeerRange(one.pod_cidr, one.address) for one in self._peers(state)))
+        table = self._service_table(state)
         await self._adopted.wait()
         host_ports = tuple(sorted(one for ports in self._host_ports.values() for one in ports))
         await self._services.apply(replace(table, host_ports=host_ports))
 
     async def _apply_dns(self, state: ClusterState) -> None:
-        await self._dns.apply(self._dns_table(state.services, by_service(state.slices)))
+        await self._dns.apply(self._dns_table(state.services, self._slices(state)))
 
     async def _apply_ingress(self, state: ClusterState) -> None:
         if state.ingresses is None:
@@ -293,9 +325,7 @@ class NodeNetwork:
             (each["metadata"].get("namespace", ""), each["metadata"].get("name", "")): each
             for each in state.secrets
         }
-        await self._ingress.apply(
-            ingress.plan(state.ingresses, state.services, by_service(state.slices)), secrets
-        )
+        await self._ingress.apply(ingress.plan(state.ingresses, state.services, self._slices(state)), secrets)
         if self._ingress.is_on:
             self._proxy_runs.set()
 

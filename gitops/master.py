@@ -17,6 +17,7 @@ from typing import Final, cast
 
 from gitops.admission import Settings as AdmissionSettings
 from gitops.admission import admit_create
+from gitops.admission.settings import NODE_PORTS
 from gitops.api import AgentHub, make_app, serve
 from gitops.api.certificates import (
     Authority,
@@ -94,6 +95,8 @@ class MasterSettings:
     retention: Retention = RETENTION
     tls_sans: tuple[str, ...] = ()  # Further names and addresses that the API's certificate bears.
     pod_security: Level = Level.PRIVILEGED
+    node_ports: tuple[int, int] = NODE_PORTS
+    external_ips: tuple[IPv4Network, ...] = ()  # What Services may claim.
 
 
 class Master:
@@ -120,6 +123,8 @@ class Master:
             settings.service_cidr,
             settings.pod_security,
             {name: source.spec for name, source in operators.items()},
+            settings.node_ports,
+            settings.external_ips,
         )
         self.cluster = hashlib.sha256(authority.cert).hexdigest()[:8]
         self.port = settings.listen[1]

@@ -1,10 +1,10 @@
 """The kernel's table of flows: which are open to a pod, and forgetting those that would still go to a gone one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from agent.services.backend import run
-from agent.services.table import ServicePort, ServiceTable
+from agent.services.table import OutsidePort, ServicePort, ServiceTable
 from gitops.kinds.errors import Unavailable
 
 OPEN_STATES: Final = frozenset({"SYN_SENT", "SYN_RECV", "ESTABLISHED"})
@@ -18,7 +18,7 @@ class Flow(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """A UDP backend that left a service port."""
+    """UDP flows that must find their way anew. `address` '': to any; `backend` '': those that met nobody."""
 
     address: str
     port: int
@@ -53,26 +53,45 @@ def open_flows(flows: Iterable[Flow], pod_ip: str, gateway: str) -> int:
 
 
 def gone_udp(old: ServiceTable, new: ServiceTable) -> list[Forgotten]:
-    """UDP has no end: without help a known flow goes to the old backend for ever. Also services that got their first
-    backend: flows that met nobody are remembered too."""
-    now = {_place(port): {backend.address for backend in port.backends} for port in new.ports}
-    return [
+    """UDP has no end: without help a known flow goes to the old backend for ever, and one that met nobody at a port of
+    the node goes on meeting nobody. To an address of a service that nobody serves no flow is remembered."""
+    now = {_place(port): {backend.address for backend in port.backends} for port in new.ways}
+    before = {_place(port) for port in old.ways if port.backends}
+    gone = [
         Forgotten(port.address, port.port, backend.address)
-        for port in old.ports
+        for port in old.ways
         if port.protocol == "udp"
         for backend in port.backends
         if backend.address not in now.get(_place(port), ())
     ]
+    first = [
+        Forgotten(port.address, port.port, "")
+        for port in new.outside
+        if port.protocol == "udp" and port.backends and _place(port) not in before
+    ]
+    return gone + first
 
 
 def forget(each: Forgotten) -> None:
-    command = ("conntrack", "-D", "-p", "udp", "--orig-dst", each.address, "--orig-port-dst", str(each.port))
+    command = ["conntrack", "-D", "-p", "udp", "--orig-port-dst", str(each.port)]
+    command += ["--orig-dst", each.address] if each.address else []
+    command += ["--reply-src", each.backend] if each.backend else []
+    _delete(command)
+
+
+def forget_pod(address: str) -> None:
+    """All flows to and from a pod that is gone: the next one with its address must get none of them."""
+    for side in ("--reply-src", "--orig-src"):
+        _delete(["conntrack", "-D", side, address])
+
+
+def _delete(command: Sequence[str]) -> None:
     try:
-        run((*command, "--reply-src", each.backend))
+        run(command)
     except Unavailable as error:
         if NOTHING_FOUND not in str(error):  # conntrack calls that a failure.
             raise
 
 
-def _place(port: ServicePort) -> tuple[str, str, int]:
+def _place(port: ServicePort | OutsidePort) -> tuple[str, str, int]:
     return port.protocol, port.address, port.port

@@ -12,7 +12,8 @@ from typing import Final
 
 from agent.services import backend, conntrack, iptables
 from agent.services.backend import Iptables
-from agent.services.iptables import PeerRange, Rules, RuleSettings
+from agent.services.iptables import Rules
+from agent.services.settings import PeerRange, RuleSettings
 from agent.services.table import ServiceTable
 from gitops.kinds.errors import Unavailable
 
@@ -55,12 +56,16 @@ class ServicesDriver:
         flows = await asyncio.to_thread(conntrack.flows_to, pod_ip)
         return conntrack.open_flows(flows, pod_ip, self._settings.gateway)
 
+    async def forget(self, pod_ip: str) -> None:
+        """No packet of a flow with this pod finds the next one that gets its address. Raises Unavailable."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, conntrack.forget_pod, pod_ip)
+
     async def close(self) -> None:
         """The rules stay."""
         await asyncio.to_thread(self._thread.shutdown)
 
     def _take_over(self) -> bool:
-        return iptables.has_all_jumps(self._settings, self._save())
+        return iptables.is_guarded(self._settings, self._save())
 
     def _apply(self, table: ServiceTable) -> None:
         rules = iptables.render(table, self._settings)

@@ -6,23 +6,32 @@ Chains (all named GITWARD-…, a stable contract):
           SVC-<hash>    one service port: a random endpoint
           POSTROUTING   what a pod sends to itself by a service, and what leaves the cluster, gets the node's address
           HAIRPIN       one rule per pod of this node that stands behind a service
+          EXTERNAL, NODEPORTS, EXT-<hash>, INS-<hash>: see `iptables_outside`
   filter  FORWARD       accepts what pods send (a stock Docker engine drops it), drops what comes from outside
           INPUT         DNS for pods; nothing from outside
           OUTPUT        the node's own calls of addresses that nobody serves
+          NOBODY        ways in from outside behind which nobody stands
           REJECT        answers at once, instead of a time-out
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
+from agent.services import iptables_outside
+from agent.services.iptables_endpoints import (
+    PREFIX,
+    SERVICE_PREFIX,
+    chain_of,
+    endpoints,
+    to_address,
+    unordered_changes,
+)
+from agent.services.iptables_outside import EXTERNAL, LOCAL, NOBODY, NODEPORTS
+from agent.services.settings import VXLAN_PORT, PeerRange, RuleSettings
 from agent.services.table import ServicePort, ServiceTable
 
-PREFIX: Final = "GITWARD-"
 SERVICES: Final = PREFIX + "SERVICES"
-SERVICE_PREFIX: Final = PREFIX + "SVC-"  # With 16 characters of hash: the 28 that a chain's name may have.
 HOSTPORTS: Final = PREFIX + "HOSTPORTS"
 POSTROUTING: Final = PREFIX + "POSTROUTING"
 HAIRPIN: Final = PREFIX + "HAIRPIN"
@@ -30,28 +39,9 @@ FORWARD: Final = PREFIX + "FORWARD"
 INPUT: Final = PREFIX + "INPUT"
 OUTPUT: Final = PREFIX + "OUTPUT"
 REJECT: Final = PREFIX + "REJECT"
-UNORDERED: Final = frozenset(
-    {SERVICES, HAIRPIN}
-)  # No two of their rules match one packet: changed rule by rule.
+# No two of their rules match one packet, or both mean the same: changed rule by rule.
+UNORDERED: Final = frozenset({SERVICES, HAIRPIN, EXTERNAL, NODEPORTS, NOBODY})
 POD_LINKS: Final = "gw+"
-VXLAN_PORT: Final = 8472  # As `agent.network.overlay`.
-
-
-class PeerRange(NamedTuple):
-    """Another node: who may send to pods here, since its sender is inside the cluster."""
-
-    pod_cidr: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSettings:
-    pod_cidr: str  # This node's.
-    cluster_pod_cidr: str
-    service_cidr: str
-    gateway: str
-    dns_address: str
-    peers: tuple[PeerRange, ...] = ()
 
 
 class Jump(NamedTuple):
@@ -68,7 +58,8 @@ Rules = Mapping[str, Chains]  # Table (filter, nat) -> chains.
 
 def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
     """Pod-to-pod traffic does not walk the list of services: that is what the range is for."""
-    to_host_ports = f"-m addrtype --dst-type LOCAL -j {HOSTPORTS}"
+    to_host_ports = f"{LOCAL} -j {HOSTPORTS}"
+    to_external = f"! -d {settings.cluster_pod_cidr} -j {EXTERNAL}"
     to_services = f"-d {settings.service_cidr} -j {SERVICES}"
     return (
         Jump("filter", "INPUT", f"-j {INPUT}"),
@@ -78,6 +69,8 @@ def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
         Jump("nat", "OUTPUT", to_services),
         Jump("nat", "PREROUTING", to_host_ports),
         Jump("nat", "OUTPUT", to_host_ports),
+        Jump("nat", "PREROUTING", to_external),
+        Jump("nat", "OUTPUT", to_external),
         Jump("nat", "POSTROUTING", f"-j {POSTROUTING}"),
     )
 
@@ -90,57 +83,40 @@ def render(table: ServiceTable, settings: RuleSettings) -> Rules:
         HAIRPIN: tuple(_hairpin(table, settings)),
         HOSTPORTS: tuple(_host_ports(table, settings)),
     }
+    nat.update(iptables_outside.nat_chains(table, settings))
     nat.update((service_chain(port), tuple(_endpoints(port))) for port in served)
-    return {"filter": _filter(settings, publishes=bool(table.host_ports)), "nat": nat}
+    return {"filter": _filter(table, settings), "nat": nat}
 
 
 def service_chain(port: ServicePort) -> str:
-    text = f"{port.name} {port.protocol} {port.address} {port.port}"
-    return SERVICE_PREFIX + sha256(text.encode()).hexdigest()[:16].upper()
+    return chain_of(SERVICE_PREFIX, port.name, port.protocol, port.address, port.port)
 
 
 def _dispatch(port: ServicePort) -> str:
-    return (
-        f"-d {port.address}/32 -p {port.protocol} -m {port.protocol} --dport {port.port}"
-        f' -m comment --comment "{port.name}" -j {service_chain(port)}'
-    )
+    to = to_address(port.address, port.protocol, port.port)
+    return f'{to} -m comment --comment "{port.name}" -j {service_chain(port)}'
 
 
 def _endpoints(port: ServicePort) -> Iterator[str]:
-    """Each endpoint gets an equal share: the first one n-th, the second one (n-1)-th of what is left, and so on."""
-    chain, count = service_chain(port), len(port.backends)
-    match = f"-p {port.protocol}"
-    targets = [f"-j DNAT --to-destination {each.address}:{each.port}" for each in port.backends]
-    lists = [f"{chain}-{each.address}-{each.port}" for each in port.backends]
-    if port.affinity_seconds:
-        for target, name in zip(targets, lists, strict=True):
-            # `--update` tells of clients seen within the time, and begins it anew.
-            recent = f"-m recent --name {name} --rsource --update --seconds {port.affinity_seconds} --reap"
-            yield f"{match} {recent} {target}"
-    for number, (target, name) in enumerate(zip(targets, lists, strict=True)):
-        share = (
-            f" -m statistic --mode random --probability {1 / (count - number):.10f}"
-            if number < count - 1
-            else ""
-        )
-        seen = f" -m recent --name {name} --rsource --set" if port.affinity_seconds else ""
-        yield f"{match}{share}{seen} {target}"
+    return endpoints(service_chain(port), port.protocol, port.backends, port.affinity_seconds)
 
 
 def _host_ports(table: ServiceTable, settings: RuleSettings) -> Iterator[str]:
     """The node's addresses on the service range are no addresses to publish on: the cluster's DNS is there."""
-    if table.host_ports:
+    if table.host_ports or table.outside:
         yield f"-d {settings.service_cidr} -j RETURN"
         yield "-d 127.0.0.0/8 -j RETURN"
     for one in table.host_ports:
-        to = f"-d {one.address}/32 " if one.address else ""
         target = f"{one.backend.address}:{one.backend.port}"
-        yield f"{to}-p {one.protocol} -m {one.protocol} --dport {one.port} -j DNAT --to-destination {target}"
+        yield f"{to_address(one.address, one.protocol, one.port)} -j DNAT --to-destination {target}"
+    if table.outside:
+        yield f"-j {NODEPORTS}"
 
 
 def _postrouting(settings: RuleSettings) -> tuple[str, ...]:
     pods = settings.pod_cidr
     return (
+        iptables_outside.postrouting(settings),
         f"-s {pods} -d {pods} -m conntrack --ctstate DNAT -j {HAIRPIN}",
         f"-s {pods} ! -d {settings.cluster_pod_cidr} -j MASQUERADE --random-fully",
     )
@@ -150,31 +126,36 @@ def _hairpin(table: ServiceTable, settings: RuleSettings) -> Iterator[str]:
     """A pod that is sent to itself would see its own address as the caller, and answer itself past the node."""
     here = IPv4Network(settings.pod_cidr)
     addresses = {IPv4Address(backend.address) for port in table.ports for backend in port.backends}
+    addresses |= {IPv4Address(backend.address) for way in table.outside for backend in way.inside}
     addresses |= {IPv4Address(one.backend.address) for one in table.host_ports}
     for address in sorted(address for address in addresses if address in here):
         # SNAT, not MASQUERADE: a pod's link has no address that could be taken.
         yield f"-s {address}/32 -d {address}/32 -j SNAT --to-source {settings.gateway}"
 
 
-def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
+def _filter(table: ServiceTable, settings: RuleSettings) -> Chains:
     services, pods, dns = settings.service_cidr, settings.pod_cidr, f"{settings.dns_address}/32"
-    # What came to a port of the node, and not to a service: that is reached by no outside.
-    published = f"-d {pods} -m conntrack --ctstate DNAT ! --ctorigdst {services} -j ACCEPT"
     known = "-m conntrack --ctstate RELATED,ESTABLISHED"
+    nobody = tuple(iptables_outside.nobody(table, REJECT))
+    to_nobody = (f"-m conntrack --ctstate NEW -j {NOBODY}",) if nobody else ()
     return {
         FORWARD: (
             # What still has a service's address here was taken by no service.
             f"-i {POD_LINKS} -d {services} -j {REJECT}",
             f"-d {services} -j DROP",
+            *to_nobody,
             f"-s {pods} {known} -j ACCEPT",
             f"-d {pods} {known} -j ACCEPT",
+            # A connection that this node does not know began with whoever had the address before.
+            f"-s {settings.cluster_pod_cidr} -d {pods} -p tcp -m tcp ! --syn -m conntrack --ctstate NEW -j {REJECT}",
             f"-s {pods} -i {POD_LINKS} -j ACCEPT",
-            *((published,) if publishes else ()),
-            *(f"-s {source} -d {pods} -j ACCEPT" for peer in settings.peers for source in _sources(peer)),
+            *_published(table, settings),
+            *(f"-s {source} -d {pods} -j ACCEPT" for peer in settings.peers for source in peer.sources),
             f"-d {settings.cluster_pod_cidr} -j DROP",
         ),
         INPUT: (
             "-i lo -j RETURN",
+            *to_nobody,
             f"-i {POD_LINKS} {known} -j ACCEPT",
             f"-d {dns} -i {POD_LINKS} -p udp -m udp --dport 53 -j ACCEPT",
             f"-d {dns} -i {POD_LINKS} -p tcp -m tcp --dport 53 -j ACCEPT",
@@ -183,17 +164,23 @@ def _filter(settings: RuleSettings, *, publishes: bool) -> Chains:
             f"-d {services} -m conntrack --ctstate NEW -j DROP",
             f"-d {pods} -m conntrack --ctstate NEW -j DROP",
         ),
-        OUTPUT: (f"-d {dns} -j RETURN", f"-d {services} -j {REJECT}"),
+        OUTPUT: (f"-d {dns} -j RETURN", f"-d {services} -j {REJECT}", *to_nobody),
         REJECT: (
             "-p tcp -j REJECT --reject-with tcp-reset",
             "-j REJECT --reject-with icmp-port-unreachable",
         ),
+        NOBODY: nobody,
     }
 
 
-def _sources(peer: PeerRange) -> tuple[str, str]:
-    """Its pods, and the node itself where it hands on what came to one of its own ports."""
-    return peer.pod_cidr, f"{peer.address}/32"
+def _published(table: ServiceTable, settings: RuleSettings) -> Iterator[str]:
+    """What came to a port of the node or to an address of a service outside of the range, which no outside reaches."""
+    via_node = f"-m conntrack --ctstate DNAT ! --ctorigdst {settings.service_cidr} -j ACCEPT"
+    if table.outside:  # Also to pods of other nodes, whose answers come back this way.
+        yield f"-d {settings.cluster_pod_cidr} {via_node}"
+        yield f"-s {settings.cluster_pod_cidr} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    elif table.host_ports:
+        yield f"-d {settings.pod_cidr} {via_node}"
 
 
 def _encapsulated(peers: Iterable[PeerRange]) -> Iterator[str]:
@@ -223,9 +210,10 @@ def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str]) 
     return "".join(blocks)
 
 
-def has_all_jumps(settings: RuleSettings, saved: Mapping[str, str]) -> bool:
-    there = {table: _our_jumps(content.splitlines()) for table, content in saved.items()}
-    return all(f"{jump.chain} {jump.rule}" in there[jump.table] for jump in jumps(settings))
+def is_guarded(settings: RuleSettings, saved: Mapping[str, str]) -> bool:
+    """Whether an earlier agent's rules keep strangers out. Its other jumps may be those of another version."""
+    there = _our_jumps(saved["filter"].splitlines())
+    return all(f"{jump.chain} {jump.rule}" in there for jump in jumps(settings) if jump.table == "filter")
 
 
 def restore_nothing(saved: Mapping[str, str]) -> str:
@@ -274,10 +262,7 @@ def _changes(old: Chains, new: Chains) -> Iterator[str]:
     for chain in ordered:
         yield from (f"-A {chain} {rule}" for rule in new[chain])
     for chain in sorted(UNORDERED & new.keys()):
-        before, after = old.get(chain, ()), new[chain]
-        known, wanted = frozenset(before), frozenset(after)
-        yield from (f"-D {chain} {rule}" for rule in before if rule not in wanted)
-        yield from (f"-A {chain} {rule}" for rule in after if rule not in known)
+        yield from unordered_changes(chain, old.get(chain, ()), new[chain])
     for chain in gone:
         yield f"-X {chain}"
 

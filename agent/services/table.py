@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
-from gitops.kinds.core.service import Service
+from gitops.kinds.core.service import Service, wants_health_check
 from gitops.kinds.discovery import Endpoint, EndpointSlice
 from gitops.kinds.objects import is_going, labels_of
 
@@ -44,6 +44,35 @@ class ServicePort:
     affinity_seconds: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class OutsidePort:
+    """One way into a service port from outside of the cluster.
+
+    `address` '': a port of the node. `backends`: whom callers outside get; `inside`: whom pods and the node itself get,
+    which is more where callers keep their address (`externalTrafficPolicy: Local`). `sources`: who may call; (): all.
+    """
+
+    name: str
+    protocol: str
+    address: str
+    port: int
+    backends: tuple[Backend, ...]
+    inside: tuple[Backend, ...]
+    last_resort: bool = False
+    affinity_seconds: int = 0
+    keeps_caller: bool = False
+    sources: tuple[str, ...] = ()
+
+
+class HealthCheck(NamedTuple):
+    """A port where a balancer outside asks whether this node has endpoints of a service."""
+
+    port: int
+    namespace: str
+    name: str
+    endpoints: int
+
+
 class HostPort(NamedTuple):
     """A port of the node that leads to one pod of it. `address` '': on all of the node's addresses."""
 
@@ -57,12 +86,18 @@ class HostPort(NamedTuple):
 class ServiceTable:
     ports: tuple[ServicePort, ...] = ()  # Sorted by address, port and protocol.
     host_ports: tuple[HostPort, ...] = ()  # Sorted.
+    outside: tuple[OutsidePort, ...] = ()  # Sorted by address, port and protocol.
+    health_checks: tuple[HealthCheck, ...] = ()  # Sorted by port.
+
+    @property
+    def ways(self) -> tuple[ServicePort | OutsidePort, ...]:
+        return (*self.ports, *self.outside)
 
     def offers(self, address: str) -> bool:
         """Whether new connections go to this address although others could take them."""
         return any(
             backend.address == address
-            for port in self.ports
+            for port in self.ways
             if not port.last_resort
             for backend in port.backends
         )
@@ -78,14 +113,20 @@ def build(
 ) -> ServiceTable:
     """`reserved`: addresses of the service range that the node itself answers, such as the DNS service's."""
     network = IPv4Network(service_cidr)
-    ports = [
-        port
-        for service in services
-        if (address := cluster_ip(service)) and address not in reserved and IPv4Address(address) in network
-        for port in _ports(service, address, slices.get(place(service), ()), node)
-    ]
+    ports: list[ServicePort] = []
+    outside: list[OutsidePort] = []
+    checks: list[HealthCheck] = []
+    for service in services:
+        address, found = cluster_ip(service), slices.get(place(service), ())
+        if not address or address in reserved or IPv4Address(address) not in network:
+            continue
+        ports += _ports(service, address, found, node)
+        outside += _outside(service, found, node, network)
+        checks += _health_checks(service, found, node)
     return ServiceTable(
-        tuple(sorted(ports, key=lambda port: (IPv4Address(port.address), port.port, port.protocol)))
+        tuple(sorted(ports, key=lambda port: (IPv4Address(port.address), port.port, port.protocol))),
+        outside=tuple(sorted(outside, key=lambda port: (port.address, port.port, port.protocol))),
+        health_checks=tuple(sorted(checks)),
     )
 
 
@@ -131,6 +172,67 @@ def _ports(
         )
 
 
+def _outside(
+    service: Service, slices: Sequence[EndpointSlice], node: str, network: IPv4Network
+) -> Iterable[OutsidePort]:
+    spec, (namespace, name) = service["spec"], place(service)
+    own, lent = _outside_addresses(service, network)
+    local = spec.get("externalTrafficPolicy") == "Local"
+    ranges = tuple(text.strip() for text in spec.get("loadBalancerSourceRanges") or () if ":" not in text)
+    affinity = _affinity_seconds(service)
+    for port in spec.get("ports") or ():
+        port_name, protocol = port.get("name", ""), port["protocol"]
+        inside = backends_of(slices, port_name, protocol)
+        backends = backends_of(slices, port_name, protocol, only_node=node) if local else inside
+        ways: list[tuple[str, int, tuple[str, ...]]] = [(address, port["port"], ()) for address in own]
+        ways += [(address, port["port"], ranges) for address in lent]
+        if number := port.get("nodePort"):
+            ways.append(("", number, ()))
+        for address, number, sources in ways:
+            yield OutsidePort(
+                f"{namespace}/{name}{':' + port_name if port_name else ''}",
+                protocol.lower(),
+                address,
+                number,
+                backends.all,
+                inside.all,
+                backends.last_resort,
+                affinity,
+                local,
+                sources,
+            )
+
+
+def _outside_addresses(service: Service, network: IPv4Network) -> tuple[list[str], list[str]]:
+    """Its `externalIPs`, and what a balancer lent to it; admission judged them, so only the absurd is passed over."""
+    spec, status = service["spec"], service.get("status") or {}
+    lent = [
+        one.get("ip", "")
+        for one in (status.get("loadBalancer") or {}).get("ingress") or ()
+        if spec["type"] == "LoadBalancer" and one.get("ipMode", "VIP") == "VIP"
+    ]
+    own = list(dict.fromkeys(spec.get("externalIPs") or ()))
+    return [one for one in own if _is_usable(one, network)], [
+        one for one in dict.fromkeys(lent) if one not in own and _is_usable(one, network)
+    ]
+
+
+def _is_usable(address: str, network: IPv4Network) -> bool:
+    return _is_ipv4(address) and _is_ordinary(address) and IPv4Address(address) not in network
+
+
+def _health_checks(service: Service, slices: Sequence[EndpointSlice], node: str) -> Iterable[HealthCheck]:
+    if wants_health_check(service) and (number := service["spec"].get("healthCheckNodePort")):
+        here = {
+            address
+            for each in slices
+            for endpoint in each["endpoints"]
+            if is_ready(endpoint) and endpoint.get("nodeName") == node
+            for address in usable_addresses(endpoint)
+        }
+        yield HealthCheck(number, *place(service), len(here))
+
+
 def backends_of(
     slices: Sequence[EndpointSlice], port_name: str, protocol: str, *, only_node: str | None = None
 ) -> Backends:
@@ -165,12 +267,13 @@ def usable_addresses(endpoint: Endpoint) -> Iterable[str]:
     """Kubernetes allows no endpoint on loopback, link-local or multicast addresses: they would lead to the node itself,
     or to a cloud's metadata service."""
     for address in endpoint["addresses"]:
-        if _is_ipv4(address):
-            parsed = IPv4Address(address)
-            if not (
-                parsed.is_loopback or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified
-            ):
-                yield address
+        if _is_ipv4(address) and _is_ordinary(address):
+            yield address
+
+
+def _is_ordinary(address: str) -> bool:
+    parsed = IPv4Address(address)
+    return not (parsed.is_loopback or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified)
 
 
 def _affinity_seconds(service: Service) -> int:

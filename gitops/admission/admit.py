@@ -108,7 +108,7 @@ def admit_update(
             *check_metadata(kind, new),
             *kind.check(new),
             *_check_update(kind, old, new, subresource),
-            *built_in.check(view, kind, new, settings),
+            *built_in.check(view, kind, new, settings, old),
         ]
     _refuse(kind, new, problems)
     if subresource != "status":

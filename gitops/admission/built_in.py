@@ -6,7 +6,7 @@ Source: Kubernetes, registry/core/{pod,namespace,service}. What pods get is in `
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from gitops.admission import allocate
+from gitops.admission import allocate, node_ports
 from gitops.admission.priority import with_priority
 from gitops.admission.settings import Settings
 from gitops.admission.storage import protected_claim, protected_volume
@@ -63,7 +63,9 @@ def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) 
         spec = {**namespace.get("spec", {}), "finalizers": [NAMESPACE_FINALIZER]}
         return cast(KubeObject, {**namespace, "spec": spec, "status": {"phase": "Active"}})
     if kind is SERVICE:
-        return allocate.with_address(view, cast(Service, obj), settings)
+        return node_ports.with_node_ports(
+            view, allocate.with_address(view, cast(Service, obj), settings), settings
+        )
     if kind is PERSISTENT_VOLUME_CLAIM:
         return protected_claim(view, cast(PersistentVolumeClaim, obj))
     if kind is PERSISTENT_VOLUME:
@@ -93,14 +95,18 @@ def updated(
         )
     if kind is SERVICE:
         kept = allocate.keep_address(cast(Service, old), cast(Service, new))
-        return allocate.with_address(view, kept, settings)
+        kept = node_ports.keep_node_ports(cast(Service, old), kept)
+        return node_ports.with_node_ports(view, allocate.with_address(view, kept, settings), settings)
     return new
 
 
-def check(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> Iterator[Problem]:
-    """Rules that need more than the object itself."""
+def check(
+    view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings, old: KubeObject | None = None
+) -> Iterator[Problem]:
+    """Rules that need more than the object itself. `old`: what it replaces."""
     if kind is SERVICE:
         yield from allocate.check_address(view, cast(Service, obj), settings)
+        yield from node_ports.check_outside(view, cast(Service, obj), settings, cast(Service | None, old))
 
 
 def _labelled(namespace: Namespace) -> Namespace:

@@ -8,6 +8,8 @@ from typing import Final, Protocol
 from gitops.kinds.core.pod_security import Level
 from gitops.kinds.source_spec import GitSourceSpec
 
+NODE_PORTS: Final = (30_000, 32_767)  # Kubernetes' --service-node-port-range.
+
 
 class Mint(Protocol):
     """Where ids come from: random in production, counted in the simulator and in tests."""
@@ -29,11 +31,15 @@ class Settings:
         pod_security: what no pod may pass, wherever it comes from.
         operator_sources: the sources that the operator states, as stated; objects of all others are held to `baseline`.
             None: all are the operator's.
+        node_ports: the first and the last port that a Service may have at the nodes.
+        external_ips: what a Service may claim by `externalIPs`. Empty: nothing.
     """
 
     service_cidr: IPv4Network
     pod_security: Level = Level.PRIVILEGED
     operator_sources: Mapping[str, GitSourceSpec] | None = None
+    node_ports: tuple[int, int] = NODE_PORTS
+    external_ips: tuple[IPv4Network, ...] = ()
 
     @property
     def api_address(self) -> IPv4Address:

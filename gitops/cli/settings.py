@@ -50,9 +50,22 @@ def _any_network(text: str) -> str:
     return str(ipaddress.ip_network(text))
 
 
+def _network4(text: str) -> str:
+    return str(ipaddress.IPv4Network(text))
+
+
+def _ports(text: str) -> str:
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high) < 65536):
+        raise ValueError("LOW-HIGH is wanted, such as 30000-32767")
+    return text
+
+
 Network = Annotated[str, AfterValidator(_network)]
 AnyNetwork = Annotated[str, AfterValidator(_any_network)]
 Address = Annotated[str, AfterValidator(_address)]
+Network4 = Annotated[str, AfterValidator(_network4)]
+PortRange = Annotated[str, AfterValidator(_ports)]
 Ip = Annotated[str, AfterValidator(_ip)]
 NODE_NAME: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
 
@@ -117,6 +130,8 @@ class UpSettings(BaseModel):
     gpg_keys_file: Path | None = None
     pod_security: str = Field(default="privileged", pattern=r"^(privileged|baseline|restricted)$")
     allow_source_networks: tuple[AnyNetwork, ...] = ()
+    allow_external_ips: tuple[Network4, ...] = ()
+    node_port_range: PortRange = "30000-32767"
     sources: tuple[SourceSettings, ...] = ()  # Of `gitward.yaml`, beside the one that the flags name.
 
     @model_validator(mode="after")
@@ -128,6 +143,12 @@ class UpSettings(BaseModel):
     def __init__(self, **values: Any) -> None:
         """Raises WrongUsage, flag by flag, so that the command line shows it as any wrong usage."""
         _checked(super().__init__, values)
+
+    @property
+    def node_ports(self) -> tuple[int, int]:
+        """The first and the last port that Services may have at the nodes."""
+        low, _, high = self.node_port_range.partition("-")
+        return int(low), int(high)
 
     @property
     def simulated_nodes(self) -> int:

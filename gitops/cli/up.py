@@ -129,6 +129,8 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
         ),
         tls_sans=settings.tls_sans,
         pod_security=Level(settings.pod_security),
+        node_ports=settings.node_ports,
+        external_ips=tuple(IPv4Network(one) for one in settings.allow_external_ips),
     )
 
 

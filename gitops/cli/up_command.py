@@ -130,6 +130,16 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             help="A network that sources stated by objects may reach, though it is this host's or link-local.",
         ),
     ] = None,
+    allow_external_ips: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar=env("ALLOW_EXTERNAL_IPS"),
+            help="A range that Services may claim addresses of. May be repeated.",
+        ),
+    ] = None,
+    node_port_range: Annotated[
+        str, typer.Option(envvar=env("NODE_PORT_RANGE"), help="Ports of the nodes that Services get.")
+    ] = "30000-32767",
 ) -> None:
     """Run master and one agent: follow a repository and make this host what it says. SIGTERM leaves pods running."""
     from gitops.cli.up import run_up
@@ -173,5 +183,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             render_bin_dir=render_bin_dir,
             pod_security=pod_security,
             allow_source_networks=tuple(allow_source_network or ()),
+            allow_external_ips=tuple(allow_external_ips or ()),
+            node_port_range=node_port_range,
         )
     )

@@ -6,7 +6,7 @@ Each function gives the message of what is wrong, or None.
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from gitops.kinds import wording
@@ -143,6 +143,28 @@ def ip(text: str) -> str | None:
     except ValueError:
         return "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
     return None
+
+
+def special_ip(text: str) -> str | None:
+    """Why a valid address is nobody's to claim. Source: apimachinery, `ValidateNonSpecialIP`."""
+    address = ip_address(text)
+    if address.is_unspecified:
+        return f"may not be unspecified ({text})"
+    if address.is_loopback:
+        return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    if address.is_link_local:
+        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    if address.is_multicast:
+        return "may not be in the multicast range (224.0.0.0/4, ff00::/8)"
+    return None
+
+
+def cidr(text: str) -> str | None:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+    return None if "/" in text else "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 
 _compiled: Final = lru_cache(re.compile)  # The module's own cache is three times as slow.

@@ -1,8 +1,8 @@
 """Service (core/v1): a stable address in front of pods. Source: Kubernetes API reference 1.35."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Final, Literal, NotRequired, TypedDict, cast
+from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds import names, wording
 from gitops.kinds.filling import change_each, fill, fill_zero
@@ -12,7 +12,9 @@ from gitops.kinds.tables import NONE, Row, age_of, columns, labels_text, name_of
 
 AFFINITY_SECONDS: Final = 10_800
 AFFINITY_SECONDS_MAX: Final = 86_400
+OUTWARD: Final = ("NodePort", "LoadBalancer")
 _TYPES: Final = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_POLICIES: Final = ("Cluster", "Local")
 
 
 class ServicePort(TypedDict):
@@ -20,6 +22,7 @@ class ServicePort(TypedDict):
     protocol: str  # TCP, UDP or SCTP.
     targetPort: int | str
     name: NotRequired[str]  # Absent only where it is the single port.
+    nodePort: NotRequired[int]  # Allocated by admission where the type wants one.
     appProtocol: NotRequired[str]
 
 
@@ -32,9 +35,7 @@ class SessionAffinityConfig(TypedDict):
 
 
 class ServiceSpec(TypedDict):
-    type: Literal[
-        "ClusterIP", "ExternalName"
-    ]  # The others get a cluster address, and are told that it is all.
+    type: Literal["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
     sessionAffinity: str  # None or ClientIP.
     ports: NotRequired[list[ServicePort]]
     selector: NotRequired[dict[str, str]]
@@ -43,6 +44,11 @@ class ServiceSpec(TypedDict):
     ipFamilies: NotRequired[list[str]]
     ipFamilyPolicy: NotRequired[str]
     internalTrafficPolicy: NotRequired[str]
+    externalTrafficPolicy: NotRequired[str]
+    externalIPs: NotRequired[list[str]]  # Refused unless the operator allows their range.
+    healthCheckNodePort: NotRequired[int]
+    allocateLoadBalancerNodePorts: NotRequired[bool]
+    loadBalancerSourceRanges: NotRequired[list[str]]
     externalName: NotRequired[str]
     publishNotReadyAddresses: NotRequired[bool]
     sessionAffinityConfig: NotRequired[SessionAffinityConfig]
@@ -51,6 +57,7 @@ class ServiceSpec(TypedDict):
 class LoadBalancerIngress(TypedDict):
     ip: NotRequired[str]
     hostname: NotRequired[str]
+    ipMode: NotRequired[str]
 
 
 class LoadBalancerStatus(TypedDict):
@@ -71,6 +78,25 @@ def is_headless(service: Service) -> bool:
     return service["spec"].get("clusterIP") == "None"
 
 
+def has_node_ports(service: Service) -> bool:
+    """Whether its ports are to be reached at each node."""
+    spec = service["spec"]
+    if spec["type"] == "LoadBalancer":
+        return spec.get("allocateLoadBalancerNodePorts") is not False
+    return spec["type"] == "NodePort"
+
+
+def is_outward(spec: ServiceSpec) -> bool:
+    """Whether something outside of the cluster may reach it."""
+    return spec["type"] in OUTWARD or (spec["type"] == "ClusterIP" and bool(spec.get("externalIPs")))
+
+
+def wants_health_check(service: Service) -> bool:
+    """Whether a balancer outside is to ask each node if it has endpoints of this service."""
+    spec = service["spec"]
+    return spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
 def _default_port(port: ServicePort) -> ServicePort:
     return fill_zero(fill_zero(port, protocol="TCP"), targetPort=port["port"])
 
@@ -88,10 +114,9 @@ def default_service(service: Service) -> Service:
         )
         if address := spec.get("clusterIP"):
             spec = fill_zero(spec, clusterIPs=[address])
-    kind: str = spec["type"]
-    if kind in ("NodePort", "LoadBalancer"):
+    if spec["type"] in OUTWARD:
         spec = fill_zero(spec, externalTrafficPolicy="Cluster")
-    if kind == "LoadBalancer":
+    if spec["type"] == "LoadBalancer":
         spec = fill(spec, allocateLoadBalancerNodePorts=True)
     return service if spec is service["spec"] else {**service, "spec": spec}
 
@@ -115,7 +140,7 @@ def check_service(service: Service) -> Iterator[Problem]:
         yield wording.required("spec.ports")
     if address and address != "None" and (wrong := names.ip(address)):
         yield wording.invalid("spec.clusterIPs[0]", address, wrong)
-    if spec["type"] in ("NodePort", "LoadBalancer") and address == "None":
+    if spec["type"] in OUTWARD and address == "None":
         yield wording.invalid(
             "spec.clusterIPs[0]", address, f"may not be set to 'None' for {spec['type']} services"
         )
@@ -123,11 +148,50 @@ def check_service(service: Service) -> Iterator[Problem]:
     if seconds is not None and not 1 <= seconds <= AFFINITY_SECONDS_MAX:
         field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
         yield wording.invalid(field, seconds, f"must be greater than 0 and less than {AFFINITY_SECONDS_MAX}")
+    yield from _check_outside(spec)
     yield from _check_ports(spec.get("ports") or [])
+
+
+def _check_outside(spec: ServiceSpec) -> Iterator[Problem]:
+    """How it is reached from outside of the cluster. What the operator allows is for admission to say."""
+    for index, address in enumerate(spec.get("externalIPs") or []):
+        if wrong := names.ip(address) or names.special_ip(address):
+            yield wording.invalid(f"spec.externalIPs[{index}]", address, wrong)
+    if policy := spec.get("internalTrafficPolicy"):
+        yield from wording.one_of("spec.internalTrafficPolicy", policy, _POLICIES)
+    field = "spec.externalTrafficPolicy"
+    if policy := spec.get("externalTrafficPolicy"):
+        if not is_outward(spec):
+            yield wording.invalid(field, policy, "may only be set for externally-accessible services")
+        yield from wording.one_of(field, policy, _POLICIES)
+    if spec["type"] not in OUTWARD:
+        for index, port in enumerate(spec.get("ports") or []):
+            if port.get("nodePort"):
+                why = f"may not be used when `type` is '{spec['type']}'"
+                yield wording.forbidden(f"spec.ports[{index}].nodePort", why)
+    yield from _check_balancer(spec)
+
+
+def _check_balancer(spec: ServiceSpec) -> Iterator[Problem]:
+    if number := spec.get("healthCheckNodePort"):
+        field = "spec.healthCheckNodePort"
+        if spec["type"] != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
+            why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+            yield wording.invalid(field, number, why)
+        yield from wording.port(field, number)
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    if ranges and spec["type"] != "LoadBalancer":
+        yield wording.forbidden(
+            "spec.loadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'"
+        )
+    for index, text in enumerate(ranges):
+        if wrong := names.cidr(text.strip()):
+            yield wording.invalid(f"spec.loadBalancerSourceRanges[{index}]", text, wrong)
 
 
 def _check_ports(ports: list[ServicePort]) -> Iterator[Problem]:
     seen_names: set[str] = set()
+    seen_node_ports: set[tuple[str, int]] = set()
     seen_ports: set[tuple[str, int]] = set()
     for index, port in enumerate(ports):
         field, name = f"spec.ports[{index}]", port.get("name") or ""
@@ -145,6 +209,11 @@ def _check_ports(ports: list[ServicePort]) -> Iterator[Problem]:
             yield from wording.port(f"{field}.targetPort", target)
         elif wrong := names.port_name(target):
             yield wording.invalid(f"{field}.targetPort", target, wrong)
+        if number := port.get("nodePort"):
+            yield from wording.port(f"{field}.nodePort", number)
+            if (port["protocol"], number) in seen_node_ports:
+                yield wording.duplicate(f"{field}.nodePort", number)
+            seen_node_ports.add((port["protocol"], number))
         pair = (port["protocol"], port["port"])
         if pair in seen_ports:
             yield wording.duplicate(field, {"port": port["port"], "protocol": port["protocol"]})
@@ -178,7 +247,7 @@ def _cells(service: Service, now: datetime) -> Row:
 
 
 def _port_text(port: ServicePort) -> str:
-    node_port = cast(Mapping[str, object], port).get("nodePort")
+    node_port = port.get("nodePort")
     return (
         f"{port['port']}:{node_port}/{port['protocol']}"
         if node_port
@@ -187,13 +256,15 @@ def _port_text(port: ServicePort) -> str:
 
 
 def _external(service: Service) -> str:
-    kind: str = service["spec"]["type"]
-    if kind == "ExternalName":
-        return service["spec"].get("externalName") or NONE
-    if kind != "LoadBalancer":
-        return NONE
+    spec = service["spec"]
+    if spec["type"] == "ExternalName":
+        return spec.get("externalName") or NONE
+    own = list(spec.get("externalIPs") or [])
+    if spec["type"] != "LoadBalancer":
+        return ",".join(own) or NONE
     found = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-    return ",".join(one.get("ip") or one.get("hostname") or "" for one in found) or "<pending>"
+    told = [one.get("ip") or one.get("hostname") or "" for one in found]
+    return ",".join([*told, *own]) or "<pending>"
 
 
 SERVICE: Final[Kind[Service]] = Kind(

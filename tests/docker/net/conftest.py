@@ -25,6 +25,7 @@ from agent.network import NetworkSettings
 from agent.proxies import NodeNetworkSettings
 from gitops.kinds.sensitive import Sensitive
 from tests.docker.net.cluster import HTTP, HTTPS, running
+from tests.docker.net.traffic import Node
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -184,6 +185,13 @@ def node(settings: NetworkSettings, tmp_path: Path) -> Iterator[NodeNetworkSetti
     run_dir = Path(f"/run/gitward-test-{os.getpid()}")
     yield NodeNetworkSettings(settings, run_dir, HTTP, HTTPS)
     teardown.remove(cluster="c1", network_state_dir=settings.state_dir, run_dir=run_dir, data_dir=tmp_path)
+
+
+@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
+def traffic(
+    settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, request: pytest.FixtureRequest
+) -> Node:
+    return Node(settings, new_host, serve, request.param)
 
 
 @pytest.fixture

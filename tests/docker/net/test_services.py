@@ -10,67 +10,14 @@ from typing import Any
 
 import pytest
 
-from agent.network import Network, NetworkSettings
-from agent.services import RuleSettings, ServicesDriver, ServiceTable
+from agent.services import ServiceTable
 from agent.services.table import Backend, HostPort, ServicePort
-
-VIP = "10.78.0.20"
-
-
-def rules_for(settings: NetworkSettings) -> RuleSettings:
-    return RuleSettings(
-        settings.pod_cidr,
-        settings.cluster_pod_cidr,
-        settings.service_cidr,
-        settings.gateway,
-        settings.dns_address,
-    )
+from tests.docker.net.traffic import VIP, Node, a_table, from_node
 
 
-def a_table(*addresses: str, affinity: int = 0) -> ServiceTable:
-    backends = tuple(Backend(address, 8080) for address in addresses)
-    return ServiceTable((ServicePort("shop/web", "tcp", VIP, 80, backends, affinity_seconds=affinity),))
-
-
-def from_node(url: str) -> str:
-    command = ("timeout", "2", "busybox", "wget", "-q", "-O", "-", url)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-class Node:
-    """The network and rules of a node with two pods, `a` and `b`. `program`: the iptables that others here use."""
-
-    def __init__(
-        self, settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, program: str
-    ) -> None:
-        self.program = program
-        self.iptables("-A", "INPUT", "-s", "203.0.113.1", "-j", "DROP")
-        self.driver = ServicesDriver(rules_for(settings))
-        network = Network(settings)
-        self.a, self.b = new_host("10.77.3.2"), new_host("10.77.3.3")
-
-        async def wire() -> None:
-            await network.setup()
-            for uid, pod in (("uid-a", self.a), ("uid-b", self.b)):
-                await network.attach(pod.pid, pod.address, uid)
-
-        asyncio.run(wire())
-        serve(self.a, 8080, "a")
-        serve(self.b, 8080, "b")
-
-    def apply(self, table: ServiceTable) -> None:
-        asyncio.run(self.driver.apply(table))
-
-    def iptables(self, *arguments: str) -> None:
-        subprocess.run((self.program, *arguments), check=True)
-
-
-@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
-def node(
-    settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, request: pytest.FixtureRequest
-) -> Node:
-    return Node(settings, new_host, serve, request.param)
+@pytest.fixture
+def node(traffic: Node) -> Node:
+    return traffic
 
 
 def test_a_service_is_reached_from_pods_from_the_node_and_by_a_pod_behind_it(node: Node) -> None:

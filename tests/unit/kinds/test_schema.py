@@ -116,11 +116,11 @@ def test_what_is_in_the_schema_but_not_acted_on_is_named() -> None:
 
 def test_a_value_that_is_not_acted_on_is_named_with_its_field() -> None:
     assert schema.unsupported(
-        SERVICE, a_service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
-    ) == [
-        "spec.ports[0].nodePort",
-        "spec.type: NodePort",
-    ]
+        SERVICE,
+        a_service(
+            type="NodePort", ports=[{"port": 80, "nodePort": 30080}], trafficDistribution="PreferClose"
+        ),
+    ) == ["spec.trafficDistribution"]
     assert schema.warnings(
         POD, a_pod(serviceAccountName="shop", priority=0, terminationGracePeriodSeconds=0)
     ) == ["spec.serviceAccountName: shop is not acted on yet"]

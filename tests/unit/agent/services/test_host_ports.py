@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from agent.pods.names import host_ports
 from agent.services.host_ports import from_label, to_label
-from agent.services.iptables import HOSTPORTS, RuleSettings, render
+from agent.services.iptables import HOSTPORTS, render
+from agent.services.settings import RuleSettings
 from agent.services.table import Backend, HostPort, ServiceTable
 from tests.agent_world import a_pod
 

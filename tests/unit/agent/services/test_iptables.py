@@ -8,14 +8,13 @@ import pytest
 import yaml
 
 from agent.services.iptables import (
-    PeerRange,
     Rules,
-    RuleSettings,
     render,
     restore_all,
     restore_changes,
     restore_nothing,
 )
+from agent.services.settings import PeerRange, RuleSettings
 from agent.services.table import Backend, ServicePort, ServiceTable, build, by_service
 
 GOLDEN = Path(__file__).parent / "golden"
