@@ -65,8 +65,9 @@ async def _commits(store: Store, source: str) -> list[CommitTimes]:
 
 
 def _change(claim: Claim, times: CommitTimes | None) -> Json:
-    names = ("source", "commit", "file", "line", "state")
-    return {**{name: cast(Mapping[str, object], claim)[name] for name in names}, **cast(Json, times or {})}
+    names = ("source", "commit", "signer", "file", "line", "state")
+    told = {name: cast(Mapping[str, object], claim)[name] for name in names if name in claim}
+    return {**told, **cast(Json, times or {})}
 
 
 def _what(claim: Claim) -> tuple[str, str, str, str]:
@@ -84,13 +85,13 @@ async def _changes(store: Store, key: Key) -> list[Claim]:
         if gone is None:
             raise NotFound(f"no source declares {key}, nor did one as far back as the past reaches")
         record, claim = gone.record, first_standing(gone.record)
-        changes.append(cast(Claim, {**claim, "commit": gone.commit, "state": "withdrawn"}))
+        changes.append(cast(Claim, {**_by(claim, gone.commit), "state": "withdrawn"}))
     later = Revision(0)  # Of the version before which `record` stood.
     for _ in range(VERSIONS_MAX):
         claim = first_standing(record)
         if claim["state"] != "withdrawn" and (not changes or _what(claim) != _what(changes[-1])):
             if changes and (mover := await _mover(store, claim, changes[-1], later)):
-                changes[-1] = cast(Claim, {**changes[-1], "commit": mover})
+                changes[-1] = _by(changes[-1], mover)
             changes.append(claim)
         later = Revision(int(record["metadata"].get("resourceVersion", "0")) >> 16)
         before = Revision(later - 1)
@@ -103,6 +104,13 @@ async def _changes(store: Store, key: Key) -> list[Claim]:
         if record is None:
             break
     return changes
+
+
+def _by(claim: Claim, commit: str) -> Claim:
+    """As another commit's: who signed that one is in the source's own history."""
+    return cast(
+        Claim, {**{name: value for name, value in claim.items() if name != "signer"}, "commit": commit}
+    )
 
 
 async def _mover(store: Store, older: Claim, newer: Claim, revision: Revision) -> str | None:

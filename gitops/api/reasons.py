@@ -72,8 +72,8 @@ async def _declared(record: Declared, facts_of: FactsOf) -> list[Json]:
 
 
 def _place(claim: Claim) -> Json:
-    names = ("source", "app", "commit", "file", "line", "state")
-    return {name: cast(Mapping[str, object], claim)[name] for name in names}
+    names = ("source", "app", "commit", "signer", "file", "line", "state")
+    return {name: cast(Mapping[str, object], claim)[name] for name in names if name in claim}
 
 
 async def facts(facts_of: FactsOf, source: str, commit: str) -> Json:

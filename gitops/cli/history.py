@@ -43,24 +43,33 @@ def table(commits: Sequence[Json], now: datetime, *, with_bars: bool) -> str:
     """A row a commit: when it was fetched (or declared), and how long after that it reached each stage."""
     longest = max((_span(one, _start(one), _end(one)) for one in commits), default=0.0)
     header = ["SOURCE", "COMMIT", "WRITTEN", "CAUSE", "FETCHED", *(stage.upper() for stage in STAGES[1:])]
-    places = any("file" in one for one in commits)
+    places, signed = (any(name in one for one in commits) for name in ("file", "signer"))
     rows = [
         [
             one["source"],
             one["commit"][:SHORT_ID],
             age(one.get("written"), now) if one.get("written") else "-",
-            one.get("cause", "-"),
+            _cause(one),
             age(one.get("fetched") or one.get("declared"), now),
             *(_after(one, stage) for stage in STAGES[1:]),
             *([bar(one, longest)] if with_bars else []),
             *([_place(one)] if places else []),
             one.get("author", "-"),
+            *([one["signer"]["name"] if "signer" in one else "-"] if signed else []),
             one.get("subject", "-")[:SUBJECT_CHARACTERS],
         ]
         for one in commits
     ]
-    bars = ["TIMELINE"] if with_bars else []
-    return columns([*header, *bars, *(["FILE"] if places else []), "AUTHOR", "SUBJECT"], rows)
+    more = [*(["TIMELINE"] if with_bars else []), *(["FILE"] if places else [])]
+    return columns([*header, *more, "AUTHOR", *(["SIGNER"] if signed else []), "SUBJECT"], rows)
+
+
+def _cause(one: Json) -> str:
+    """`timer, hook lost`; `timer, hook +40.0s`: it came so long after the timer had found the commit."""
+    cause = str(one.get("cause", "-"))
+    if one.get("hook") == "late":
+        return f"{cause}, hook {_after(one, 'hooked')}"
+    return f"{cause}, hook lost" if one.get("hook") == "lost" else cause
 
 
 def _place(one: Json) -> str:

@@ -121,6 +121,7 @@ def _master_settings(settings: UpSettings) -> MasterSettings:
             sources=sources,
             render_bin_dir=settings.render_bin_dir,
             networks=tuple(ip_network(one) for one in settings.allow_source_networks),
+            awaits_hooks=bool(settings.webhook_listen),
         ),
         source_name=settings.source_name,
         forge_token_file=settings.forge_token_file,

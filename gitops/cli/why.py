@@ -58,7 +58,13 @@ def _claim(claim: Json, asked: Json) -> Iterator[str]:
 
 
 def _words(told: Json) -> str:
-    return f" {told['subject']!r} by {told['author']}, {told['written']}" if "author" in told else ""
+    words = f" {told['subject']!r} by {told['author']}, {told['written']}" if "author" in told else ""
+    return f"{words}, signed by {signer_of(told)}" if "signer" in told else words
+
+
+def signer_of(told: Json) -> str:
+    """`ann@example.com (SHA256:…)`."""
+    return f"{told['signer']['name']} ({told['signer']['key']})"
 
 
 def _status(status: Json) -> Iterator[str]:

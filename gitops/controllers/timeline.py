@@ -56,7 +56,14 @@ def _with_stages(status: GitSourceStatus, commit: CommitState, now: str) -> list
         fresh: CommitTimes = {"commit": commit["fetched"], "fetched": status.get("came") or looked}
         if cause := status.get("cause"):
             fresh["cause"] = cause
+        if status.get("hookLost"):
+            fresh["hook"] = "lost"
+        signed = status.get("signed")
+        if signed and signed["commit"] == commit["fetched"]:
+            fresh["signer"] = {"name": signed["name"], "key": signed["key"]}
         after.insert(0, fresh)
+    elif after[0].get("hook") == "lost" and (hooked := status.get("lastHook", "")) > after[0]["fetched"]:
+        after[0] = {**after[0], "hook": "late", "hooked": hooked}
     if (declared := commit.get("declared")) is not None:
         _note(after, declared, "declared", looked)
     if (live := commit.get("live")) is not None:

@@ -23,12 +23,25 @@ DECLARED_GROUP: Final = "declared.gitward.io"
 MANAGER: Final = "gitward"  # The field manager of everything that git states.
 
 
+class Signer(TypedDict):
+    """Whose signature of a commit was found good. `name`: the principal of the allowed signers, or the key's user id;
+    `key`: its fingerprint, of GPG the primary key's."""
+
+    name: str
+    key: str
+
+
+class Signed(Signer):
+    commit: str
+
+
 class Claim(TypedDict):
     """One app's statement of an object. Sync never deletes a record: it marks a claim `withdrawn` or `held`."""
 
     source: str
     app: str  # As the source itself where that names no apps.
     commit: str  # The commit in which this statement last changed.
+    signer: NotRequired[Signer]  # Of that commit, where the source asked for signatures when it was accepted.
     file: str
     line: int
     state: Literal["declared", "withdrawn", "held"]
@@ -74,7 +87,12 @@ class CommitTimes(TypedDict):
     """When a commit reached each stage, as this master's clock saw it. A stage that it never reached is not there."""
 
     commit: str
-    cause: NotRequired[str]  # As in `GitSourceStatus`; timer: no hook came, or it came too late.
+    cause: NotRequired[str]  # As in `GitSourceStatus`.
+    hook: NotRequired[
+        Literal["lost", "late"]
+    ]  # The timer found it, though hooks are awaited and came before.
+    hooked: NotRequired[str]  # When the late one came.
+    signer: NotRequired[Signer]
     fetched: NotRequired[str]
     declared: NotRequired[str]
     live: NotRequired[str]
@@ -104,6 +122,9 @@ class GitSourceStatus(TypedDict):
     commit: NotRequired[CommitState]
     came: NotRequired[str]  # When the fetched commit was seen first.
     cause: NotRequired[str]  # What made us look then: hook, timer, asked, start or changed (the source).
+    hookLost: NotRequired[bool]  # Whether a hook should have said so first: some came before, this did not.
+    lastHook: NotRequired[str]  # When a hook came last.
+    signed: NotRequired[Signed]  # The newest commit whose signature was asked for, and who made it.
     history: NotRequired[list[CommitTimes]]  # Newest first, at most `timeline.COMMITS_MAX`.
     problems: NotRequired[list[str]]  # Lines that start with `file:line:`; each holds its app back.
     warnings: NotRequired[list[str]]

@@ -21,6 +21,7 @@ from gitops.kinds.gitward import (
     Declared,
     Followed,
     GitSourceStatus,
+    Signer,
     declared_key,
     live_key,
 )
@@ -66,6 +67,7 @@ class Look:
         is_first: every app is in one of the two; claims of other apps are of apps that are no more.
         app_count: None where the source names no apps.
         more, state: what else the status is to say, of the look and of the commit.
+        signer: of the commit, where the source asks for signatures.
     """
 
     source: str
@@ -80,6 +82,7 @@ class Look:
     notes: tuple[Note, ...] = ()
     more: GitSourceStatus = field(default_factory=GitSourceStatus)
     state: CommitState = field(default_factory=CommitState)
+    signer: Signer | None = None
 
 
 class Declaring(NamedTuple):
@@ -185,7 +188,7 @@ class _Claims:
     """The claims of records as they will be; only those that are touched are read."""
 
     def __init__(self, view: Reader, look: Look) -> None:
-        self._view, self._source, self._commit = view, look.source, look.commit
+        self._view, self._source, self._commit, self._signer = view, look.source, look.commit, look.signer
         self._records: dict[Key, Declared | None] = {}
         self._claims: dict[Key, list[Claim]] = {}
 
@@ -204,7 +207,12 @@ class _Claims:
             "object": one.obj,
         }
         if own and own["state"] == "declared" and own["object"] == one.obj:
-            now["commit"] = own["commit"]  # Moving a statement is no change of it.
+            # Moving a statement is no change of it.
+            now["commit"], signer = own["commit"], own.get("signer")
+        else:
+            signer = self._signer
+        if signer is not None:
+            now["signer"] = signer
         # Others that only wait to be pruned have nothing left to wait for: the object is handed over.
         kept = [claim for claim in claims if claim is own or self._stands(claim)]
         self._claims[one.key] = [now if claim is own else claim for claim in kept]

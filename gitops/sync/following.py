@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gitops.kinds.errors import GitwardError, Invalid
-from gitops.kinds.gitward import AppStatus, CommitState, Followed, GitSource, GitSourceSpec, GitSourceStatus
+from gitops.kinds.gitward import (
+    AppStatus,
+    CommitState,
+    Followed,
+    GitSource,
+    GitSourceSpec,
+    GitSourceStatus,
+    Signer,
+)
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import uid
 from gitops.sync.apps import App, Apps
@@ -37,7 +45,7 @@ class Fetched(NamedTuple):
 
     commit: str
     notes: tuple[Note, ...]
-    verified: bool
+    signer: Signer | None  # None: no signature was asked for.
 
 
 class Tools(NamedTuple):
@@ -69,7 +77,8 @@ class Following:
         self.vanished: dict[str, frozenset[Key]] = {}
         self.is_first = True
         self._looked_at: frozenset[str] = frozenset()  # Apps, by path, that the last look did not hold back.
-        self._accepted: str | None = None  # The newest commit that was verified here.
+        self._accepted: str | None = None  # The newest commit that was verified here, and its signer.
+        self._signer: Signer | None = None
 
     def close(self) -> None:
         """End its processes and let go of its keys. Not while a look is on."""
@@ -95,11 +104,11 @@ class Following:
         if signers is not None and self._accepted != commit:
             before = None if is_moved else state.get("verified") or state.get("declared")
             try:
-                verify(self.mirror, signers, self._accepted or before, commit)
+                self._signer = verify(self.mirror, signers, self._accepted or before, commit)
             except Invalid as error:
                 raise Refused(str(error)) from error
             self._accepted = commit
-        return Fetched(commit, tuple(notes), signers is not None)
+        return Fetched(commit, tuple(notes), self._signer)
 
     def _rewritten(self, old: str, new: str) -> list[Note]:
         is_rewritten = self.mirror.is_rewritten(old, new)
@@ -140,6 +149,9 @@ class Following:
             for name, held in self.vanished.items()
             if name not in known  # It came back: then its own ledger asks the store for what it was.
         ]
+        more: GitSourceStatus = {"renderers": list(self._renderer.told()) if reading.has_rendered() else []}
+        if fetched.signer is not None:
+            more["signed"] = {**fetched.signer, "commit": commit}
         return Look(
             source=self.mirror.source.name,
             commit=commit,
@@ -151,8 +163,9 @@ class Following:
             followed=followed_of(self.spec),
             is_first=self.is_first,
             notes=fetched.notes,
-            more={"renderers": list(self._renderer.told()) if reading.has_rendered() else []},
-            state={"verified": commit} if fetched.verified else {},
+            more=more,
+            state={"verified": commit} if fetched.signer is not None else {},
+            signer=fetched.signer,
         )
 
     def _trailers_since(self, status: GitSourceStatus) -> str | None:

@@ -15,11 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from gitops.kinds.errors import BadRequest, Invalid, Unavailable
+from gitops.kinds.gitward import Signer
 from gitops.sync.source import READ_SECONDS_MAX, Mirror
 
 VERIFY_SECONDS_MAX: Final = 120.0  # 12 ms a commit.
 COMMITS_MAX: Final = 5_000
-_FORM: Final = "%H%x00%G?%x00%GP%x00%GF%x00%an"
+_FORM: Final = "%H%x00%G?%x00%GP%x00%GF%x00%GS%x00%an"
+_FIELDS: Final = 6
+NAME_CHARACTERS_MAX: Final = 200
 _WHY: Final = {
     "N": "is not signed",
     "B": "has a bad signature",
@@ -40,18 +43,22 @@ class Signers:
     first_parent: bool = False
 
 
-def verify(mirror: Mirror, signers: Signers, accepted: str | None, commit: str) -> None:
-    """Invalid: a commit since `accepted` (None or unknown: the newest alone) is not signed as it must be. BadRequest:
-    the keys cannot be read."""
+def verify(mirror: Mirror, signers: Signers, accepted: str | None, commit: str) -> Signer:
+    """Who signed `commit`.
+
+    Invalid: a commit since `accepted` (None or unknown: the newest alone) is not signed as it must be. BadRequest: the
+    keys cannot be read."""
     with TemporaryDirectory(prefix="gitward-signers-") as folder:
         home = Path(folder)
         fingerprints = _import_gpg(signers.gpg, home)
         (home / "allowed").write_bytes(signers.ssh)
         _check_ssh(signers.ssh)
         options = _options(signers, home)
+        newest: Signer = {"name": "", "key": ""}
         for wanted in _ranges(mirror, signers, accepted, commit):
             arguments = (*options, "log", "-z", f"--format={_FORM}", *wanted, "--")
-            _verify_each(mirror, arguments, home, fingerprints)
+            newest = _verify_each(mirror, arguments, home, fingerprints) or newest
+        return newest
 
 
 def _options(signers: Signers, home: Path) -> tuple[str, ...]:
@@ -67,6 +74,7 @@ def _options(signers: Signers, home: Path) -> tuple[str, ...]:
 
 
 def _ranges(mirror: Mirror, signers: Signers, accepted: str | None, commit: str) -> Sequence[tuple[str, ...]]:
+    """What is verified; `commit` itself last."""
     newest = ("--max-count=1", commit)
     if accepted is None or not mirror.has(accepted) or accepted == commit:
         return (newest,)
@@ -76,21 +84,25 @@ def _ranges(mirror: Mirror, signers: Signers, accepted: str | None, commit: str)
 
 def _verify_each(
     mirror: Mirror, arguments: tuple[str, ...], home: Path, fingerprints: frozenset[str]
-) -> None:
+) -> Signer | None:
+    """Who signed the first that git tells; None: it tells none."""
     output = mirror.git(arguments, timeout_seconds=VERIFY_SECONDS_MAX, more={"GNUPGHOME": str(home)})
     if output.status != 0:
         raise Unavailable(f"source {mirror.source.name}: git log: {output.stderr.strip()[-200:]}")
     fields = output.stdout.decode(errors="replace").split("\0")
-    commits = [fields[at : at + 5] for at in range(0, len(fields) - 4, 5)]
+    commits = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
     if len(commits) > COMMITS_MAX:
         raise Invalid(
             f"source {mirror.source.name}: more than {COMMITS_MAX} commits since the last accepted one: "
             "are these branches of one history?"
         )
-    for commit, verdict, primary, _, author in reversed(commits):
+    signer: Signer | None = None
+    for commit, verdict, primary, key, name, author in reversed(commits):
         why = _wrong(verdict, primary, fingerprints)
         if why:
             raise Invalid(f"source {mirror.source.name}: commit {commit[:7]} of {_shown(author)} {why}")
+        signer = {"name": _shown(name)[:NAME_CHARACTERS_MAX], "key": primary or key}
+    return signer
 
 
 def _wrong(verdict: str, primary: str, fingerprints: frozenset[str]) -> str:

@@ -43,6 +43,7 @@ READERS_MAX: Final = (
 COMMIT_REFUSED: Final = "CommitRefused"
 HELD_BACK: Final = "CommitHeldBack"
 DECLARED: Final = "CommitDeclared"
+TIMER: Final = "timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class SyncSettings:
         sources: those that the operator names, by name.
         interval_seconds: for sources that say nothing else.
         networks: those that sources stated by objects may reach though `reach.py` refuses them.
+        awaits_hooks: webhooks are served: a commit that the timer finds may be one of which a hook was lost.
     """
 
     age_key_file: Path | None = None
@@ -62,6 +64,7 @@ class SyncSettings:
     sources: Mapping[str, OperatorSource] = field(default_factory=dict)
     interval_seconds: float = 30.0
     networks: tuple[Network, ...] = ()
+    awaits_hooks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class Syncer:
         self._following: dict[str, Following] = {}
         self._doubted: set[str] = set()  # Names of those whose declared set must be compared as a whole.
         self._told: dict[str, frozenset[str]] = {}
+        self._hooked: dict[str, datetime] = {}  # When the last hook came, until the look that it asked for.
         self._timer: Timer | None = None
 
     async def look(self, name: str, reason: str) -> Outcome:
@@ -127,11 +131,11 @@ class Syncer:
 
     def hint(self, name: str) -> None:
         """Look soon; from any thread, never blocks. An unknown name is nothing."""
-        self._loop.call_soon_threadsafe(self._hinted, name, "hook")
+        self._loop.call_soon_threadsafe(self._came, name)
 
     def start(self) -> None:
         """Look at every source now, at new and changed ones at once, and at each again when its time has come."""
-        self._timer = Timer(lambda name: self._hinted(name, "timer"))
+        self._timer = Timer(lambda name: self._hinted(name, TIMER))
         self._unsubscribe = self._store.subscribe(self._published)
         for source in self._store.view().list(GIT_SOURCE):
             self._hinted(source["metadata"].get("name", ""), "start")
@@ -166,9 +170,14 @@ class Syncer:
         """A deleted source: nothing of it is pruned, but others may state what it kept."""
         if self._timer is not None:
             self._timer.drop(gone)
+        self._hooked.pop(gone, None)
         self._doubted.update(self._following)
         for name in [*self._following]:
             self._turns.turn(name, f"source {gone} was deleted")
+
+    def _came(self, name: str) -> None:
+        self._hooked[name] = self._clock()
+        self._hinted(name, "hook")
 
     def _hinted(self, name: str, reason: str) -> None:
         if self._store.view().get(GIT_SOURCE, GIT_SOURCE.key("", name)) is not None:
@@ -201,14 +210,19 @@ class Syncer:
         try:
             fetched = await self._in_thread(partial(following.fetch, _state(found), is_moved=is_moved(found)))
         except Refused as error:
+            self._hooked.pop(name, None)
             return await self._failed(name, error, COMMIT_REFUSED)
         except GitwardError as error:
             return await self._failed(name, error, FETCH_FAILED)
-        came = micro_timestamp(self._clock())
+        came, hooked = micro_timestamp(self._clock()), self._hooked.pop(name, None)
         await self._in_thread(partial(following.read, fetched.commit, frozenset(self._settings.sources)))
         look = await self._in_thread(partial(following.look, found, fetched))
         if _state(found).get("fetched") != look.commit:
-            look = replace(look, more={**look.more, "came": came, "cause": reason})
+            awaited = self._settings.awaits_hooks and "lastHook" in (found.get("status") or {})
+            lost = awaited and hooked is None and reason == TIMER
+            look = replace(look, more={**look.more, "came": came, "cause": reason, "hookLost": lost})
+        if hooked is not None:
+            look = replace(look, more={**look.more, "lastHook": micro_timestamp(hooked)})
         problems = tuple(line for app in look.broken for line in app.get("problems", ()))
         self._say_new(name, problems)
         held = await self._declare(found, look, problems)

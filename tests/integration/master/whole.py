@@ -211,6 +211,7 @@ class Site:
             sync=SyncSettings(
                 sources={SOURCE: OperatorSource(source, credentials_file=self.git_credentials_file)},
                 networks=self.networks,
+                awaits_hooks=True,
             ),
             source_name=SOURCE,
             pod_security=self.pod_security,

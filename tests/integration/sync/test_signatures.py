@@ -55,6 +55,45 @@ def test_a_signed_branch_is_followed_and_an_unsigned_commit_is_not(
     following(tmp_path, str(repository.folder), story, verify={"allowedSigners": line})
 
 
+def test_what_a_commit_states_keeps_the_name_of_its_signer(tmp_path: Path, repository: Signed) -> None:
+    """Of the commit that stated it last; a statement that only moves is still the first signer's."""
+    lines = allowed(tmp_path, "ann") + allowed(tmp_path, "eve")
+    repository.sign_with(tmp_path / "ann")
+    repository.commit({"a.yaml": config_map("a"), "b.yaml": config_map("b")})
+
+    async def story(followed: Followed) -> None:
+        await followed.look()
+        repository.sign_with(tmp_path / "eve")
+        second = repository.commit(
+            {"a.yaml": None, "moved.yaml": config_map("a"), "b.yaml": config_map("b", "two")}
+        )
+        await followed.look()
+
+        ann, eve = (
+            {"name": f"{name}@example.com", "key": fingerprint(tmp_path / name)} for name in ("ann", "eve")
+        )
+        assert followed.record("ConfigMap", "a")["claims"][0]["signer"] == ann
+        assert followed.record("ConfigMap", "b")["claims"][0]["signer"] == eve
+        assert followed.source().get("status", {}).get("signed") == {**eve, "commit": second}
+
+    following(tmp_path, str(repository.folder), story, verify={"allowedSigners": lines})
+
+
+def test_nobody_is_named_as_signer_where_no_signature_was_asked_for(
+    tmp_path: Path, repository: Signed
+) -> None:
+    allowed(tmp_path, "ann")
+    repository.sign_with(tmp_path / "ann")
+    repository.commit({"a.yaml": config_map("a")})
+
+    async def story(followed: Followed) -> None:
+        assert (await followed.look()).declared
+        assert "signer" not in followed.record("ConfigMap", "a")["claims"][0]
+        assert "signed" not in followed.source().get("status", {})
+
+    following(tmp_path, str(repository.folder), story)
+
+
 def test_a_signed_commit_on_top_does_not_hide_an_unsigned_one(tmp_path: Path, repository: Signed) -> None:
     line = allowed(tmp_path, "ann")
     repository.sign_with(tmp_path / "ann")
@@ -98,6 +137,12 @@ def test_a_key_that_is_allowed_for_something_else_does_not_do(tmp_path: Path, re
         assert not (await followed.look()).declared
 
     following(tmp_path, str(repository.folder), story, verify={"allowedSigners": line})
+
+
+def fingerprint(key: Path) -> str:
+    """As ssh-keygen tells it: `SHA256:…`."""
+    command = ["ssh-keygen", "-l", "-f", str(key.with_name(f"{key.name}.pub"))]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
 
 
 @pytest.mark.parametrize("commits", ["all", "firstParent"])
@@ -232,6 +277,10 @@ def test_gpg_signatures_count_by_the_primary_key(tmp_path: Path, repository: Sig
     async def story(followed: Followed) -> None:
         outcome = await followed.look()
         assert (outcome.commit, outcome.problems) == (good, ())
+        listed = gpg.run("--with-colons", "--list-keys", "ann@example.com").splitlines()
+        primary = next(line.split(":")[9] for line in listed if line.startswith("fpr:"))
+        signer = followed.record("ConfigMap", "a")["claims"][0]["signer"]
+        assert signer == {"name": "ann <ann@example.com>", "key": primary}
 
         repository.sign_with("eve@example.com", "openpgp")
         bad = repository.commit({"b.yaml": config_map("b")})

@@ -50,6 +50,24 @@ def test_a_row_tells_how_long_after_the_fetch_each_stage_came() -> None:
     ]
 
 
+def test_a_hook_that_was_lost_or_late_is_told_with_the_cause() -> None:
+    lost = {**READY, "cause": "timer", "hook": "lost"}
+    late = {**READY, "cause": "timer", "hook": "late", "hooked": "2026-01-02T03:04:40.000000Z"}
+
+    rows = table([lost, late], NOW, with_bars=False).splitlines()[1:]
+
+    assert ["timer, hook lost" in rows[0], "timer, hook +40.0s" in rows[1]] == [True, True]
+
+
+def test_signers_have_a_column_where_a_commit_was_verified() -> None:
+    signed = {**READY, "author": "Ann", "signer": {"name": "ann@example.com", "key": "SHA256:abc"}}
+
+    header, first, second = table([signed, READY], NOW, with_bars=False).splitlines()
+
+    assert header.split()[-3:] == ["AUTHOR", "SIGNER", "SUBJECT"]
+    assert (first.split()[-3:], second.split()[-3:]) == (["Ann", "ann@example.com", "-"], ["-", "-", "-"])
+
+
 def test_of_a_commit_of_long_ago_only_the_declaration_is_known() -> None:
     row = table([commit(declared=0)], NOW, with_bars=True).splitlines()[1]
 

@@ -13,13 +13,20 @@ LOOKED: Final = "2026-01-02T03:04:04.000000Z"
 CAME: Final = "2026-01-02T03:04:03.000000Z"
 
 
-def source(history: list[Any], **commit: str) -> Any:
+def source(history: list[Any], more: dict[str, Any] | None = None, **commit: str) -> Any:
     return {
         "apiVersion": "gitward.io/v1alpha1",
         "kind": "GitSource",
         "metadata": {"name": "shop"},
         "spec": {"url": "https://example.com/shop.git"},
-        "status": {"commit": commit, "came": CAME, "cause": "hook", "lastLook": LOOKED, "history": history},
+        "status": {
+            "commit": commit,
+            "came": CAME,
+            "cause": "hook",
+            "lastLook": LOOKED,
+            "history": history,
+            **(more or {}),
+        },
     }
 
 
@@ -36,6 +43,36 @@ def test_a_new_commit_is_noted_with_when_it_came_and_why_it_was_seen() -> None:
         {"commit": "c2", "fetched": CAME, "cause": "hook"},
         old,
     ]
+
+
+def test_a_commit_that_the_timer_found_has_lost_its_hook_until_that_comes_late() -> None:
+    lost = {"commit": "c1", "fetched": CAME, "cause": "timer", "hook": "lost"}
+    more = {"cause": "timer", "hookLost": True, "lastHook": "2026-01-01T00:00:00.000000Z"}
+    late = {**more, "lastHook": "2026-01-02T03:04:10.000000Z"}
+
+    assert noted(World(source([], more, fetched="c1"))) == [lost]
+    assert noted(World(source([lost], more, fetched="c1"))) is None
+    assert noted(World(source([lost], late, fetched="c1"))) == [
+        {**lost, "hook": "late", "hooked": "2026-01-02T03:04:10.000000Z"}
+    ]
+
+
+def test_the_hook_of_a_commit_is_not_the_late_one_of_the_commit_before() -> None:
+    lost = {"commit": "c1", "fetched": CAME, "cause": "timer", "hook": "lost"}
+    more = {"cause": "hook", "hookLost": False, "lastHook": "2026-01-02T03:04:10.000000Z"}
+
+    after = noted(World(source([lost], more, fetched="c2")))
+
+    assert [one.get("hook") for one in after] == [None, "lost"]
+
+
+def test_the_signer_is_noted_with_the_commit_that_was_signed() -> None:
+    ann = {"name": "ann@example.com", "key": "SHA256:abc"}
+
+    signed = noted(World(source([], {"signed": {**ann, "commit": "c1"}}, fetched="c1")))
+    of_another = noted(World(source([], {"signed": {**ann, "commit": "c0"}}, fetched="c1")))
+
+    assert (signed[0].get("signer"), of_another[0].get("signer")) == (ann, None)
 
 
 def test_a_commit_that_states_nothing_unready_passes_every_stage() -> None:
@@ -134,7 +171,7 @@ def test_a_load_balancer_that_nobody_gives_keeps_no_commit_from_being_ready() ->
 def test_workloads_wake_only_sources_whose_commit_is_not_ready() -> None:
     trigger = next(one for one in TIMELINE.triggers if one.kind == "Deployment")
     waits = {"commit": "c1", "fetched": "f", "declared": "d", "live": "l"}
-    commits = {"fetched": "c1", "declared": "c1", "live": "c1"}
+    commits: Any = {"fetched": "c1", "declared": "c1", "live": "c1"}
     web = config_map("any")
 
     assert list(trigger.keys(World(source([waits], **commits)).view, web)) == [SHOP]
