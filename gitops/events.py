@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Final, cast
 
+from gitops.kinds import names
 from gitops.kinds.core.event import EVENT, Event, ObjectReference
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.keys import Key
@@ -27,7 +28,7 @@ def event_for(view: Reader, note: EventNote, component: str, now: datetime) -> E
     place = view.get(NAMESPACE, NAMESPACE.key("", namespace))
     if place is None or is_going(place):
         return None
-    name = f"{meta.get('name', '')}.{_digest(note, component)}"
+    name = _name(note, _digest(note, component))
     earlier = view.get(EVENT, EVENT.key(namespace, name))
     if earlier is not None:
         counted = {
@@ -58,6 +59,12 @@ def event_for(view: Reader, note: EventNote, component: str, now: datetime) -> E
 def event_key(event: Event) -> Key:
     meta = event["metadata"]
     return EVENT.key(meta.get("namespace", ""), meta.get("name", ""))
+
+
+def _name(note: EventNote, digest: str) -> str:
+    """Begins with the object's name, where that leaves room and may stand in an Event's: RBAC's may hold colons."""
+    name = f"{note.about['metadata'].get('name', '')}.{digest}"
+    return name if names.dns_subdomain(name) is None else f"{note.about['kind'].lower()}.{digest}"
 
 
 def _digest(note: EventNote, component: str) -> str:

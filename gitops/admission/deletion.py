@@ -15,7 +15,7 @@ from gitops.kinds.objects import KubeObject, T, is_going, key_of, moment_of, tim
 from gitops.store.contract import Delete, Position, Put
 
 LASTING_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
-
+GRACE_SECONDS_MAX: Final = 2**31 - 1  # Sixty-eight years; the field takes more, a calendar does not.
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 _FINALIZERS: Final[dict[Propagation, str]] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
@@ -71,7 +71,7 @@ def _grace(pod: Pod, asked_seconds: int | None) -> int:
     if not pod["spec"].get("nodeName") or is_terminal(pod):
         return 0
     wanted = pod["spec"].get("terminationGracePeriodSeconds", 30) if asked_seconds is None else asked_seconds
-    return 1 if wanted < 0 else wanted
+    return 1 if wanted < 0 else min(wanted, GRACE_SECONDS_MAX)
 
 
 def _shortened(

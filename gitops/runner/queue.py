@@ -7,7 +7,7 @@ difference: an item in back-off stays there when a change arrives, or a loop tha
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -18,6 +18,10 @@ SPIN_ROUNDS_MAX: Final = 100  # Rounds that wrote, of one key, within the window
 SPIN_WINDOW_SECONDS: Final = 1.0
 SPIN_HOLD_SECONDS: Final = 0.1  # Doubles while it goes on: harmless for a key that is merely busy.
 SPIN_HOLD_SECONDS_MAX: Final = 1.0
+STALE_FACTOR: Final = (
+    2  # So many timers for each key, most of them of waits that a change has ended: then those go.
+)
+STALE_MIN: Final = 1_024
 
 
 class Urgency(IntEnum):
@@ -202,6 +206,9 @@ class Queue:
     def _enter(self, item: Item, state: _State, due: float, urgency: Urgency) -> None:
         state.entry, state.due, state.urgency = next(self._order), due, urgency
         heappush(self._timers, (due, state.entry, item))
+        if len(self._timers) > STALE_FACTOR * len(self._states) + STALE_MIN:
+            self._timers = [one for one in self._timers if self._is_current(one[1], one[2])]
+            heapify(self._timers)
 
     def _ripen(self, now: float) -> None:
         """Move what is due from the timers to the ready heaps."""

@@ -32,6 +32,10 @@ PODS = {
     "the caller may say otherwise": Case(RUNS, asked=5, grace=5),
     "zero is now": Case(RUNS, asked=0, removed=True),
     "negative is one second": Case(RUNS, asked=-1, grace=1),
+    "no end that a calendar has no day for": Case(
+        {"nodeName": "n1", "terminationGracePeriodSeconds": 2**63 - 1}, grace=2**31 - 1
+    ),
+    "nor if the caller says so": Case(RUNS, asked=2**63 - 1, grace=2**31 - 1),
     "no node runs it": Case({}, removed=True),
     "it has ended": Case(RUNS, phase="Succeeded", removed=True),
     "a second deletion changes nothing": Case(RUNS, going_seconds=30),

@@ -22,6 +22,24 @@ def test_a_key_that_is_added_twice_is_taken_once() -> None:
     assert queue.take(0) is None
 
 
+def test_a_key_that_comes_again_before_its_time_leaves_no_timers_behind() -> None:
+    """Symptom: each change of an Event left a timer of an hour, and the heap grew by all changes of that hour."""
+    queue = Queue()
+    queue.add(B, Urgency.CONSEQUENCE, 0)
+    assert queue.take(0) == B
+    queue.done(B, 0, after_seconds=3_000)
+    for seconds in range(2_000):
+        for _ in range(10):
+            queue.add(A, Urgency.CONSEQUENCE, seconds)
+            assert queue.take(seconds) == A
+            queue.done(A, seconds, after_seconds=3_600)
+
+    assert len(queue._timers) < 2_000
+    assert queue.take(3_000) == B
+    assert queue.next_due(3_000) == 1_999 + 3_600
+    assert queue.take(1_999 + 3_600) == A
+
+
 def test_what_a_person_asked_for_goes_first() -> None:
     queue = Queue()
     queue.add(A, Urgency.RESYNC, 0)

@@ -190,6 +190,30 @@ def test_equal_events_are_one_that_counts() -> None:
     assert event.get("source") == {"component": "test"}
 
 
+@pytest.mark.parametrize(
+    "name", ["m" * 253, "m" * 240 + ".example", "system:all"], ids=["long", "dotted", "of RBAC"]
+)
+def test_an_event_about_a_name_that_is_too_long_for_its_own_stops_nothing(name: str) -> None:
+    """Symptom: a pod with a name of 240 letters was never scheduled: the Event that tells of it could not be named."""
+    world = World()
+
+    def reconcile(view: Reader, key: Key, now: datetime) -> Writes:
+        note = EventNote(a_map(name), "Normal", "Done", "done")
+        return (
+            Writes(create=(a_map("made"),), events=(note,))
+            if view.object(key_of(a_map("made"))) is None
+            else NOTHING
+        )
+
+    runner = world.runner(controller(reconcile)._replace(resync=lambda view: (key_of(a_map()),)))
+    world.settle(runner)
+
+    assert world.names(CONFIG_MAP) == ["made"]
+    (event,) = world.view.list(EVENT)
+    assert event["involvedObject"].get("name") == name
+    assert event["metadata"].get("name", "").startswith("configmap.")
+
+
 def test_an_event_about_a_namespace_on_its_way_out_stops_nothing() -> None:
     world = World(a_map())
     world.put(with_meta(world.read(NAMESPACE, NAMESPACE_NAME, ""), deletionTimestamp="2026-01-02T03:04:05Z"))
