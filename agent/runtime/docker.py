@@ -113,7 +113,7 @@ class DockerRuntime:
         try:
             maker, teller, info = await asyncio.to_thread(probe)
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise _unanswered(error, host) from error
+            raise unanswered(error, host) from error
         return cls(host, cluster, maker, teller, info, width=width or CALLS_PER_CORE * (os.cpu_count() or 1))
 
     async def info(self) -> EngineInfo:
@@ -251,7 +251,7 @@ class DockerRuntime:
         except docker.errors.APIError as error:
             raise _translated(error, self._host) from error
         except (docker.errors.DockerException, requests.RequestException, TimeoutError, OSError) as error:
-            raise _unanswered(error, self._host) from error
+            raise unanswered(error, self._host) from error
 
     def _slot(self) -> Slot:
         return Slot(self._slots)
@@ -366,7 +366,7 @@ class DockerRuntime:
         return self._pause_id
 
 
-def _unanswered(error: Exception, host: str) -> Unavailable:
+def unanswered(error: Exception, host: str) -> Unavailable:
     if isinstance(error, requests.Timeout | TimeoutError):
         return Unavailable(f"Docker at {host} does not answer")
     return Unavailable(f"Docker at {host}: {error or type(error).__name__}")

@@ -19,6 +19,8 @@ from agent.addresses import own_address
 from agent.node import run_process
 from agent.settings import NodeSettings, config_path, read_config, write_config
 from gitops.cli import pidfile
+from gitops.cli.doctor.facts import Role, Wanted
+from gitops.cli.doctor.report import refuse_if_unfit
 from gitops.cli.settings import AgentSettings
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, Credentials, logs
@@ -38,6 +40,9 @@ def run_agent(told: AgentSettings) -> None:
     if os.geteuid() != 0:
         raise WrongUsage("a node needs root (network, mounts, iptables): use sudo")
     logs.configure()
+    refuse_if_unfit(
+        Wanted(Role.AGENT, told.data_dir, ingress_http=told.ingress_http, ingress_https=told.ingress_https)
+    )
     told.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if pid := pidfile.running(told.data_dir, pidfile.AGENT):
         raise Conflict(f"an agent (process {pid}) runs on {told.data_dir} already")

@@ -33,7 +33,7 @@ def run_down(data_dir: Path) -> None:
     _stop(data_dir, pidfile.UP, "up")
     _stop(data_dir, pidfile.AGENT, "agent")
     host = os.environ.get("DOCKER_HOST") or DOCKER_HOST
-    known = _cluster_of(data_dir)
+    known = cluster_of(data_dir)
     owner = teardown.bridge_owner()
     # Without either there was no node with an engine here: a simulated one leaves nothing on the host.
     had_node = (
@@ -68,8 +68,8 @@ def _stop(data_dir: Path, name: str, command: str) -> None:
     typer.echo(f"stopped `{command}` (process {pid})")
 
 
-def _cluster_of(data_dir: Path) -> str | None:
-    """As the master names its cluster: by its CA; on a node that joined, as it was told."""
+def cluster_of(data_dir: Path) -> str | None:
+    """Whose this directory is, None: nobody's yet. By the master's CA; on a node that joined, as it was told."""
     for path in sorted((data_dir / "agent").glob("*.json")):
         with suppress(BadRequest):
             return read_config(path)[0].cluster

@@ -13,6 +13,7 @@ import typer
 from gitops.cli import (
     agent_command,
     bench_commands,
+    doctor_command,
     master_command,
     node_commands,
     questions,
@@ -78,6 +79,7 @@ def _default_map(commands: Mapping[str, Any], stated: Mapping[str, Any]) -> dict
 app.command()(up)
 app.command("master")(master_command.master)
 app.command()(agent_command.agent)
+app.command()(doctor_command.doctor)
 
 
 @app.command()

@@ -89,6 +89,25 @@ class AgentSettings(BaseModel):
         _checked(super().__init__, values)
 
 
+class DoctorSettings(BaseModel):
+    """What a host is to be: the flags of `up` that a host can be unfit for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str = Field(pattern=r"^(up|master|agent)$")
+    data_dir: Path
+    listen: Address
+    webhook_listen: Address
+    pod_cidr: Network
+    service_cidr: Network
+    ingress_http: Address
+    ingress_https: Address
+
+    def __init__(self, **values: Any) -> None:
+        """As UpSettings."""
+        _checked(super().__init__, values)
+
+
 class UpSettings(BaseModel):
     """All that `gitward up` was told. `repo` '': follow nothing new (a source known from before goes on)."""
 

@@ -18,6 +18,8 @@ import uvloop
 
 from agent.settings import NodeSettings, write_config
 from gitops.cli import pidfile
+from gitops.cli.doctor.facts import Role, Wanted
+from gitops.cli.doctor.report import refuse_if_unfit
 from gitops.cli.hooks import serving_webhooks
 from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.sources import spec_of
@@ -45,6 +47,18 @@ def run_up(settings: UpSettings) -> None:
             "--node docker needs root (network, mounts, iptables): use sudo, or --node simulated"
         )
     logs.configure()
+    refuse_if_unfit(
+        Wanted(
+            role=Role.UP if settings.node == "docker" else Role.MASTER,
+            data_dir=settings.data_dir,
+            listen=settings.listen,
+            webhook_listen=settings.webhook_listen,
+            ingress_http=settings.ingress_http,
+            ingress_https=settings.ingress_https,
+            pod_cidr=settings.pod_cidr,
+            service_cidr=settings.service_cidr,
+        )
+    )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The parser's zygote is forked before there is any thread, loop or secret in this process.
     parser = Parser(settings.data_dir / "empty")

@@ -9,3 +9,7 @@ class WrongUsage(BadRequest):
 
 class DeletionsHeld(GitwardError):
     """All that git states is live and healthy, and what it states no more is still there."""
+
+
+class HostUnfit(GitwardError):
+    """What `gitward doctor` found would fail. All of it is printed already."""

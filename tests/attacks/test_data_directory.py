@@ -157,7 +157,12 @@ def test_a_damaged_directory_is_refused_and_left_as_it_is(
     assert files_of(site.data) == before
 
 
-def test_a_port_that_is_taken_is_told_and_the_directory_can_be_used_afterwards(site: Site) -> None:
+@pytest.mark.parametrize("was_used", [False, True], ids=["at the first start", "later"])
+def test_a_port_that_is_taken_is_told_and_the_directory_can_be_used_afterwards(
+    site: Site, *, was_used: bool
+) -> None:
+    if was_used:
+        site.run(nothing)
     with create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = subprocess.run(
@@ -165,7 +170,8 @@ def test_a_port_that_is_taken_is_told_and_the_directory_can_be_used_afterwards(s
         )
 
     assert done.returncode == 1
-    assert f"the API cannot listen on 127.0.0.1:{port}: " in done.stderr
+    told = "the API cannot listen on 127.0.0.1:{}: " if was_used else "127.0.0.1:{}/tcp is taken by "
+    assert told.format(port) in done.stderr
     assert "Traceback" not in done.stderr
     site.run(nothing)
 
