@@ -288,6 +288,7 @@ async def _serving(
     door = Doorkeeper(master.authority, str(settings.pod_cidr), str(settings.service_cidr))
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
                    trigger=master.syncer.look_now, facts=Authors(settings.data_dir),
+                   stated_at=master.syncer.stated_at,
                    cluster=master.rules, doorkeeper=door)  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:

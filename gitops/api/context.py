@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gitops.admission import Mint
 from gitops.admission import Settings as ClusterSettings
-from gitops.kinds.commits import FactsOf
+from gitops.kinds.commits import FactsOf, StatedAt
 from gitops.kinds.kind import Kind
 from gitops.store.contract import Store
 
@@ -61,6 +61,7 @@ CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock")
 MINT: Final = web.AppKey("mint", Mint)
 TRIGGER: Final[web.AppKey[Trigger]] = web.AppKey("trigger")
 FACTS: Final[web.AppKey[FactsOf]] = web.AppKey("facts")
+STATED_AT: Final[web.AppKey[StatedAt]] = web.AppKey("stated_at")
 VERSION: Final = web.AppKey("version", str)
 
 USER: Final = web.RequestKey("user", User)

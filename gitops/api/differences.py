@@ -5,21 +5,31 @@ Or against what a commit stated when it was the declared one: what going back to
 
 from collections.abc import Iterator
 from datetime import datetime
+from string import hexdigits
 from typing import Any, cast
 
 from aiohttp import web
 
 from gitops.admission import merge
 from gitops.admission.fields import Path, shown, values_of
-from gitops.api.context import CLOCK, STORE
+from gitops.api.context import CLOCK, STATED_AT, STORE
 from gitops.api.gitward import allow_operators, answer, told
-from gitops.api.past import moment_of
+from gitops.api.past import PREFIX_MIN, moment_of
 from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.pod_admission import completed_pod
-from gitops.kinds.errors import Invalid
-from gitops.kinds.gitward import DECLARED_GROUP, MANAGER, Claim, Declared, declared_key, live_key
+from gitops.kinds.errors import BadRequest, Invalid, NotFound
+from gitops.kinds.gitward import (
+    DECLARED,
+    DECLARED_GROUP,
+    GIT_SOURCE,
+    MANAGER,
+    Claim,
+    Declared,
+    declared_key,
+    live_key,
+)
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, key_of
@@ -39,7 +49,10 @@ async def diff(request: web.Request) -> web.Response:
     view, now = request.app[STORE].view(), request.app[CLOCK]()
     source, at = request.query.get("source", ""), request.query.get("at", "")
     records = list(cast(Iterator[Declared], view.list_group(DECLARED_GROUP)))
-    then = await _records_at(request.app[STORE], at, records) if at else records
+    try:
+        then = await _records_at(request.app[STORE], at, records) if at else records
+    except NotFound:
+        return await _undeclared(request, source, at)
     found = [one for record in then if (one := _difference(view, record, source, now, at)) is not None]
     stated = {key_of(record) for record in then}
     late = [record for record in records if at and key_of(record) not in stated]
@@ -47,8 +60,54 @@ async def diff(request: web.Request) -> web.Response:
     return answer({"objects": sorted(found, key=lambda one: (one["file"], one["line"]))})
 
 
+async def _undeclared(request: web.Request, source: str, at: str) -> web.Response:
+    """Against a commit that nobody declared yet: what declaring it would change, were it the source's newest.
+
+    `problems`: what would hold it, or a part of it, back; then only the rest is compared. Errors as `StatedAt`, and
+    BadRequest: several sources are followed, and none is named.
+    """
+    view, now = request.app[STORE].view(), request.app[CLOCK]()
+    names = [one["metadata"].get("name", "") for one in view.list(GIT_SOURCE)]
+    if not source and len(names) != 1:
+        raise BadRequest(
+            f"no source declared {at} yet: name the source that is to have it: {', '.join(names)}"
+        )
+    source = source or names[0]
+    commit, claims, problems = await request.app[STATED_AT](source, at)
+    view = request.app[STORE].view()  # A fetch may take long.
+    found = [
+        one for key, claim in claims.items() if (one := _would_be(view, key, claim, now, commit)) is not None
+    ]
+    records = cast(Iterator[Declared], view.list_group(DECLARED_GROUP))
+    left = () if problems else (one for one in records if live_key(key_of(one)) not in claims)
+    found += [one for record in left if (one := _let_go(view, record, source, commit)) is not None]
+    told = sorted(found, key=lambda one: (one["file"], one["line"]))
+    return answer({"objects": told, "commit": commit, "problems": problems})
+
+
+def _would_be(view: View, key: Key, claim: Claim, now: datetime, commit: str) -> Json | None:
+    name = declared_key(key)
+    meta = {"name": name.name, **({"namespace": name.namespace} if name.namespace else {})}
+    stated = {"apiVersion": f"{name.group}/v1", "kind": name.kind, "metadata": meta, "claims": [claim]}
+    told = _difference(view, cast(Declared, stated), claim["source"], now, commit)
+    known = view.get(DECLARED, name)
+    if told is not None and known is not None and _claim(known)["source"] != claim["source"]:
+        told["why"] = f"it would wait: source {_claim(known)['source']} declares it first"
+    return told
+
+
+def _let_go(view: View, record: Declared, source: str, commit: str) -> Json | None:
+    claim, key = _claim(record), live_key(key_of(record))
+    if claim["source"] != source or claim["state"] == "withdrawn" or view.object(key) is None:
+        return None
+    return {**_told(key, claim, "extra"), "why": f"{commit[:7]} does not state it", "fields": []}
+
+
 async def _records_at(store: Store, at: str, records: list[Declared]) -> list[Declared]:
-    """The records as they were when a commit was the declared one. Errors as `past.moment_of`, and Expired."""
+    """The records as they were when a commit was the declared one. Errors as `past.moment_of`, and Expired; NotFound
+    for a name too: only a remote knows branches."""
+    if not set(at.lower()) <= set(hexdigits) or (len(at) < PREFIX_MIN and not at.isdigit()):
+        raise NotFound(f"no source declared {at}")
     revision = await moment_of(store, at)
     kinds = {declared_key(kind.key("", "")).kind for kind in registry.ALL} | {one["kind"] for one in records}
     found: list[Declared] = []

@@ -34,6 +34,7 @@ from gitops.api.context import (
     FACTS,
     MINT,
     SETTINGS,
+    STATED_AT,
     STORE,
     TARGET,
     TRIGGER,
@@ -59,7 +60,7 @@ from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
 from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds import metrics
-from gitops.kinds.commits import CommitFacts, FactsOf
+from gitops.kinds.commits import CommitFacts, FactsOf, StatedAt, StatedCommit
 from gitops.kinds.errors import NotFound
 from gitops.store.contract import Store
 
@@ -79,6 +80,7 @@ def make_app(
     hub: AgentHub | None = None,
     trigger: Trigger | None = None,
     facts: FactsOf | None = None,
+    stated_at: StatedAt | None = None,
     settings: Settings | None = None,
     cluster: ClusterSettings = DEFAULT,
     doorkeeper: Doorkeeper | None = None,
@@ -92,6 +94,7 @@ def make_app(
         hub: the agents' connections; without one no node can be asked for logs.
         trigger: told the name of a source that someone asked to look at.
         facts: what git says of a commit; without it authors and subjects are not told.
+        stated_at: what a commit states that was never declared; without it none is found.
         cluster: what admission must know of the cluster as a whole, the same as the runner's.
         doorkeeper: with what new nodes are let in; without it none are.
     """
@@ -103,6 +106,7 @@ def make_app(
     app[HUB] = hub or AgentHub()
     app[joining.DOORKEEPER] = doorkeeper
     app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
+    app[STATED_AT] = stated_at or _no_commits
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
     _add_routes(app)
     app.on_shutdown.append(_close_hub)
@@ -234,6 +238,11 @@ async def _close_hub(app: web.Application) -> None:
 async def _no_facts(_source: str, _commit: str) -> CommitFacts | None:
     """Nobody keeps repositories here."""
     return None
+
+
+async def _no_commits(source: str, commit: str) -> StatedCommit:
+    """Nobody fetches from repositories here."""
+    raise NotFound(f"source {source}: no commit {commit} was declared")
 
 
 def _no_trigger(_: str) -> None:

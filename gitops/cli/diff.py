@@ -12,6 +12,7 @@ import typer
 
 from gitops.cli.output import emit
 from gitops.client import Client
+from gitops.kinds.errors import NotFound
 from gitops.kinds.keys import Key
 from gitops.kinds.printable import shown
 
@@ -19,14 +20,20 @@ Json = dict[str, Any]
 
 
 def run_diff(kubeconfig: Path, at: str, source: str, *, output: str) -> None:
-    """Print it; a line on stderr where nothing differs. Raises what the client raises.
+    """Print it; a line on stderr where nothing differs; exit code 1 where the commit would be held back. Raises what
+    the client raises.
 
     `at`: '': what git states now; else a commit, by its id or, in a clone, by any name that git has for it (`HEAD~1`).
     """
-    asked = {"source": source, "at": commit_named(at)}
-    found = asyncio.run(_ask(kubeconfig, {name: value for name, value in asked.items() if value}))
+    found = asyncio.run(_found(kubeconfig, source, tuple(dict.fromkeys((commit_named(at), at)))))
     lines = [line for one in found["objects"] for line in _lines(one)]
     emit(found, output, "".join(f"{shown(line)}\n" for line in lines))
+    problems = found.get("problems", ())
+    if problems:
+        typer.echo("this would hold it back:", err=True)
+        for line in problems:
+            typer.echo(shown(line), err=True)
+        raise typer.Exit(1)
     if output == "table" and not lines:
         typer.echo("nothing differs", err=True)
 
@@ -41,6 +48,18 @@ def commit_named(text: str) -> str:
     except OSError:  # No git here.
         return text
     return done.stdout.strip() or text
+
+
+async def _found(kubeconfig: Path, source: str, names: tuple[str, ...]) -> Json:
+    """The answer for the first name that is one to the master: a clone may be of another repository, or be behind."""
+    for name in names:
+        asked = {"source": source, "at": name}
+        try:
+            return await _ask(kubeconfig, {field: value for field, value in asked.items() if value})
+        except NotFound:
+            if name == names[-1]:
+                raise
+    raise AssertionError("there is a name")
 
 
 async def _ask(kubeconfig: Path, params: dict[str, str]) -> Json:

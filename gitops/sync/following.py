@@ -90,11 +90,7 @@ class Following:
 
         Refused: it is not. Unavailable, NotFound, BadRequest: it cannot be reached, or may not be.
         """
-        if not self.grant.access.trusted and not self._parser.is_confined():
-            raise Refused(
-                f"source {self.mirror.source.name}: this host offers neither namespaces nor Landlock: a source that an "
-                "object states is not read on it, the operator's own (flags, gitward.yaml) is"
-            )
+        self.check_confined()
         commit = self.mirror.fetch()
         notes: list[Note] = []
         old = state.get("fetched")
@@ -109,6 +105,14 @@ class Following:
                 raise Refused(str(error)) from error
             self._accepted = commit
         return Fetched(commit, tuple(notes), self._signer)
+
+    def check_confined(self) -> None:
+        """Refused: what an object states is not read where nothing confines the reading of it."""
+        if not self.grant.access.trusted and not self._parser.is_confined():
+            raise Refused(
+                f"source {self.mirror.source.name}: this host offers neither namespaces nor Landlock: a source that an "
+                "object states is not read on it, the operator's own (flags, gitward.yaml) is"
+            )
 
     def _rewritten(self, old: str, new: str) -> list[Note]:
         is_rewritten = self.mirror.is_rewritten(old, new)
@@ -129,7 +133,7 @@ class Following:
         """What is to be declared. Blocks: trailers are read."""
         status = found.get("status") or GitSourceStatus()
         reading, commit = self.reading, fetched.commit
-        broken = tuple(self._broken(app, status) for app in self._apps() if self._problems(app))
+        broken = tuple(self._broken(app, status) for app in self.apps() if self.problems(app))
         held_back = {app["path"] for app in broken}
         trailers = tuple(
             value
@@ -139,11 +143,11 @@ class Following:
         ledgers = reading.ledgers
         apps = [
             _app_look(app, ledgers[app.path], trailers)
-            for app in self._apps()
+            for app in self.apps()
             if app.path not in held_back and not ledgers[app.path].is_settled()
         ]
-        self._looked_at = frozenset(app.path for app in self._apps() if app.path not in held_back)
-        known = {app.name for app in self._apps()}
+        self._looked_at = frozenset(app.path for app in self.apps() if app.path not in held_back)
+        known = {app.name for app in self.apps()}
         apps += [
             AppLook(name, (), 0, held, held, len(held), trailers)
             for name, held in self.vanished.items()
@@ -177,19 +181,20 @@ class Following:
 
     def settle(self, held: Mapping[str, frozenset[Key]]) -> None:
         """The look is declared; `held` has every app that was in it."""
-        for app in self._apps():
+        for app in self.apps():
             ledger = self.reading.ledgers[app.path]
             if app.path in self._looked_at and app.name in held and not ledger.is_settled():
                 ledger.settle(held[app.name])
-        own = {app.name for app in self._apps()}
+        own = {app.name for app in self.apps()}
         self.vanished = {name: keys for name, keys in held.items() if keys and name not in own}
         self.is_first = False
 
-    def _apps(self) -> list[App]:
+    def apps(self) -> list[App]:
         """All that are or were, in order of their paths."""
         return [self.reading.names[path] for path in sorted(self.reading.names)]
 
-    def _problems(self, app: App) -> list[str]:
+    def problems(self, app: App) -> list[str]:
+        """Why an app cannot be declared."""
         reading = self.reading
         if (wrong := reading.wrong.get(app.path)) is not None:
             return [wrong]
@@ -199,7 +204,7 @@ class Following:
         return ledger.problems() if ledger.is_broken() else []
 
     def _broken(self, app: App, status: GitSourceStatus) -> AppStatus:
-        told: AppStatus = {"name": app.name, "path": app.path, "problems": self._problems(app)}
+        told: AppStatus = {"name": app.name, "path": app.path, "problems": self.problems(app)}
         before = next((one for one in status.get("apps") or () if one["name"] == app.name), None)
         declared = before.get("declared") if before else (status.get("commit") or {}).get("declared")
         if declared:

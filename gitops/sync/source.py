@@ -21,6 +21,9 @@ ENTRIES_MAX: Final = 100_000
 COMMITS_MAX: Final = 1_000  # How far back trailers are looked for.
 PACKS_MAX: Final = 50  # Each fetch makes one; then they are joined, or reading would slow down.
 HEAD: Final = "refs/gitward/head"
+ASKED: Final = "refs/gitward/asked"  # What somebody asked for by name.
+_ID: Final = re.compile(r"[0-9a-f]{4,64}")
+_WHOLE_ID: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 TRAILER: Final = "Gitward-Allow-Prune"
 
 BLOB: Final = ("100644", "100755", "100664")
@@ -85,15 +88,7 @@ class Mirror:
 
         Unavailable: not reached, or not let in; NotFound: no such branch, or nothing in it yet; BadRequest: a host that
         this source may not reach."""
-        if not self.access.trusted:
-            self._pin = pinned(self._url, self.access.networks)
-        self._prepare()
-        reference = f"refs/heads/{self.source.branch}" if self.source.branch else "HEAD"
-        output = self.git(
-            ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--update-shallow",
-             "--end-of-options", self._url, f"+{reference}:{HEAD}"),
-            timeout_seconds=FETCH_SECONDS_MAX,
-        )  # fmt: skip
+        output = self._fetch(f"refs/heads/{self.source.branch}" if self.source.branch else "HEAD", HEAD)
         if output.status != 0:
             raise self._fetch_error(output)
         commit = self._reading().found(f"{HEAD}^{{commit}}")
@@ -101,6 +96,29 @@ class Mirror:
             raise Unavailable(f"source {self.source.name}: what was fetched is no commit")
         self._join_packs()
         return commit
+
+    def fetch_named(self, name: str) -> str:
+        """The full id of a commit that is here already, by at least 4 digits of it, or that the remote has: by its
+        whole id, as a branch, a tag or a full name (`refs/…`). NotFound: neither; else as `fetch`."""
+        if _ID.fullmatch(name) and self._directory.is_dir():
+            found = self._reading().found(f"{name}^{{commit}}")
+            if found is not None:
+                return found
+        _check_branch(name)
+        known = bool(_WHOLE_ID.fullmatch(name)) or name.startswith("refs/")
+        for reference in (name,) if known else (f"refs/heads/{name}", f"refs/tags/{name}"):
+            output = self._fetch(reference, ASKED)
+            if output.status == 0:
+                commit = self._reading().found(f"{ASKED}^{{commit}}")
+                if commit is None:
+                    break
+                return commit
+            if "couldn't find remote ref" not in output.stderr and "not our ref" not in output.stderr:
+                raise self._fetch_error(output)
+        raise NotFound(
+            f"source {self.source.name}: {shown_url(self._url)} has no commit, branch or tag {name!r}: push it there "
+            "first (to any branch), or give the whole id"
+        )
 
     def has(self, commit: str) -> bool:
         """Whether the mirror knows a commit."""
@@ -196,6 +214,16 @@ class Mirror:
             what=f"source {self.source.name}: {shown_url(self._url)}",
             running=self._running,
         )
+
+    def _fetch(self, reference: str, into: str) -> Output:
+        if not self.access.trusted:
+            self._pin = pinned(self._url, self.access.networks)
+        self._prepare()
+        return self.git(
+            ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--update-shallow",
+             "--end-of-options", self._url, f"+{reference}:{into}"),
+            timeout_seconds=FETCH_SECONDS_MAX,
+        )  # fmt: skip
 
     def _below(self) -> tuple[str, ...]:
         return ("--", self.path) if self.path else ()

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
+from gitops.kinds.commits import StatedCommit
 from gitops.kinds.errors import GitwardError, NotFound, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, CommitState, GitSource, GitSourceStatus
 from gitops.kinds.keys import Key
@@ -21,6 +22,7 @@ from gitops.sync.declare import Declaring, Look, declare
 from gitops.sync.following import Following, Refused, Tools, is_moved
 from gitops.sync.grants import grant_of
 from gitops.sync.operators import OperatorSource
+from gitops.sync.preview import stated_at
 from gitops.sync.reach import Network
 from gitops.sync.render.renderer import Renderer
 from gitops.sync.secrets.key_files import KeyFiles
@@ -119,6 +121,7 @@ class Syncer:
         self._told: dict[str, frozenset[str]] = {}
         self._hooked: dict[str, datetime] = {}  # When the last hook came, until the look that it asked for.
         self._timer: Timer | None = None
+        self._asking = asyncio.Lock()
 
     async def look(self, name: str, reason: str) -> Outcome:
         """Look at a source, or join the look that is about to. NotFound: no such source."""
@@ -128,6 +131,14 @@ class Syncer:
     async def look_now(self, name: str) -> None:
         """As `look`, for those who read the outcome in the source's status."""
         await self.look(name, "asked")
+
+    async def stated_at(self, name: str, commit: str) -> StatedCommit:
+        """What a commit states that need never have been looked at, nor be on the branch; see `preview.py`."""
+        found = self._found(name)
+        grant = grant_of(self._store.view(), found, self._settings.sources, self._settings.networks)
+        reserved = frozenset(self._settings.sources)
+        async with self._asking:
+            return await self._in_thread(partial(stated_at, found, grant, self._tools, commit, reserved))
 
     def hint(self, name: str) -> None:
         """Look soon; from any thread, never blocks. An unknown name is nothing."""
