@@ -78,34 +78,35 @@ def fitted(found: Json, target: Target) -> KubeObject:
 
 async def delete_options_of(request: web.Request) -> DeleteOptions:
     """From the body, where there is one, and the query."""
-    found: dict[str, Json] = {}
-    if request.can_read_body:
-        found = await _options_of(request)
+    return delete_options(request, await _options_of(request) if request.can_read_body else {})
+
+
+def delete_options(request: web.Request, found: Json) -> DeleteOptions:
+    """From what stands in a body, and the query. Raises BadRequest and Invalid."""
+    if not isinstance(found, dict):
+        raise BadRequest("the delete options are not a JSON object")
     if found.get("kind", "DeleteOptions") != "DeleteOptions":
         raise BadRequest(f"found a {found['kind']}, wanted DeleteOptions")
     grace = found.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
-    preconditions = found.get("preconditions") or {}
-    if not isinstance(preconditions, dict):
-        raise BadRequest("preconditions: wanted a map")
+    preconditions, dry = found.get("preconditions") or {}, found.get("dryRun") or []
+    if not isinstance(preconditions, dict) or not isinstance(dry, list):
+        raise BadRequest("of the delete options preconditions are a map, and dryRun is a list")
     return DeleteOptions(
         None if grace is None else max(_grace(grace), 0),
         str(preconditions.get("uid") or ""),
         str(preconditions.get("resourceVersion") or ""),
-        dry_run([*(found.get("dryRun") or ()), *request.query.getall("dryRun", [])]),
+        dry_run([*dry, *request.query.getall("dryRun", [])]),
         _propagation(request, found),
     )
 
 
-async def _options_of(request: web.Request) -> dict[str, Json]:
+async def _options_of(request: web.Request) -> Json:
     media = media_of(request)
     if media == protobuf.MEDIA:
         return await read_protobuf(request, "v1", "DeleteOptions")
     if media not in _JSON:
         raise unsupported(media, (*_JSON, protobuf.MEDIA))
-    body, _ = await read_json(request)
-    if not isinstance(body, dict):
-        raise BadRequest("the body is not a JSON object")
-    return body
+    return (await read_json(request))[0]
 
 
 async def read_protobuf(request: web.Request, api_version: str, kind: str) -> dict[str, Json]:

@@ -74,7 +74,7 @@ async def _delete(request: web.Request, target: Target, options: DeleteOptions) 
         old = reader.object(target.kind.key(target.namespace, target.name))
         if old is None:
             raise not_found(target)
-        _check_preconditions(target, old, options)
+        check_preconditions(target, old, options)
         if not is_node(user):  # A node ends what was deleted already, declared or not.
             refuse_delete(reader, target.kind, old)
         op = admit_delete(
@@ -93,7 +93,8 @@ def _how(target: Target, options: DeleteOptions) -> Propagation | None:
     return options.propagation
 
 
-def _check_preconditions(target: Target, old: KubeObject, options: DeleteOptions) -> None:
+def check_preconditions(target: Target, old: KubeObject, options: DeleteOptions) -> None:
+    """Raises Conflict."""
     if options.uid and options.uid != uid(old):
         raise conflict(
             target,

@@ -5,7 +5,7 @@ Source: Kubernetes, "API-initiated eviction"; kubernetes/pkg/registry/core/pod/s
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import orjson
 from aiohttp import web
@@ -13,14 +13,15 @@ from aiohttp import web
 from gitops.admission import admit_delete
 from gitops.api import protobuf
 from gitops.api.authorize import authorize
-from gitops.api.bodies import media_of, read_json, read_protobuf
+from gitops.api.bodies import DeleteOptions, delete_options, media_of, read_json, read_protobuf
 from gitops.api.context import CLOCK, STORE, USER, Target
-from gitops.api.status import conflict, not_found
-from gitops.api.writes import carry_out, dry_run, transaction
+from gitops.api.deletes import check_preconditions
+from gitops.api.status import not_found
+from gitops.api.writes import carry_out, transaction
 from gitops.kinds import registry
 from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_status
 from gitops.kinds.errors import BadRequest, Forbidden, GitwardError
-from gitops.kinds.objects import Condition, KubeObject, is_going, labels_of, timestamp, uid
+from gitops.kinds.objects import Condition, KubeObject, is_going, labels_of, timestamp
 from gitops.kinds.selectors import matches
 from gitops.reconcile import Reader
 from gitops.store.contract import Position, Put, Txn
@@ -44,12 +45,6 @@ class SeveralBudgets(GitwardError):
     code = 500
 
 
-class _Asked(NamedTuple):
-    grace_seconds: int | None
-    uid: str
-    is_dry: bool
-
-
 async def evict(request: web.Request, target: Target) -> web.StreamResponse:
     """POST of an Eviction: 201; 429 while the pod's budget allows none, with the pod and the budget untouched."""
     authorize(request.app[STORE].view(), request[USER], "create", target)
@@ -59,17 +54,18 @@ async def evict(request: web.Request, target: Target) -> web.StreamResponse:
         pod = reader.get(POD, POD.key(target.namespace, target.name))
         if pod is None:
             raise not_found(target)
-        if asked.uid and asked.uid != uid(pod):
-            raise conflict(target, f"the UID in the precondition ({asked.uid}) is not the pod's ({uid(pod)})")
+        check_preconditions(target, pod, asked)
         budget = _budget_of(reader, pod) if counts(pod) else None
         spent = _spent(budget, pod, now) if budget is not None else None
-        op = admit_delete(POD, _told(pod, now), now=now, grace_seconds=asked.grace_seconds, propagation=None)
+        op = admit_delete(
+            POD, _told(pod, now), now=now, grace_seconds=asked.grace_seconds, propagation=asked.propagation
+        )
         ops = [] if op is None or is_going(pod) else [op]
         if spent is not None:
             ops.append(Put(spent, expect=Position(int(spent["metadata"].get("resourceVersion", "0")))))
         return transaction(request, target, *ops)
 
-    await carry_out(request, target, build, dry_run=asked.is_dry)
+    await carry_out(request, target, build, dry_run=asked.dry_run)
     said = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return web.Response(body=orjson.dumps(said), content_type="application/json", status=201)
 
@@ -132,21 +128,15 @@ def _of(obj: KubeObject, part: str) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], obj).get(part) or {}
 
 
-async def _asked(request: web.Request, target: Target) -> _Asked:
+async def _asked(request: web.Request, target: Target) -> DeleteOptions:
     if media_of(request) == protobuf.MEDIA:
         found: Any = await read_protobuf(request, "policy/v1", "Eviction")
     else:
         found, _ = await read_json(request)
     if not isinstance(found, dict) or found.get("kind", "Eviction") != "Eviction":
         raise BadRequest("found no Eviction in the body")
-    name = (found.get("metadata") or {}).get("name") or target.name
+    meta = found.get("metadata") or {}
+    name = meta.get("name") or target.name if isinstance(meta, dict) else meta
     if name != target.name:
         raise BadRequest(f"name in URL does not match name in Eviction object: {target.name} and {name}")
-    options = found.get("deleteOptions") or {}
-    dry = [*request.query.getall("dryRun", []), *(options.get("dryRun") or ())]
-    grace = options.get("gracePeriodSeconds")
-    return _Asked(
-        int(grace) if grace is not None else None,
-        (options.get("preconditions") or {}).get("uid") or "",
-        dry_run(dry),
-    )
+    return delete_options(request, found.get("deleteOptions") or {})

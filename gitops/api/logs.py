@@ -24,6 +24,9 @@ from gitops.kinds.objects import moment_of, uid
 FIRST_WORD_SECONDS: Final = (
     1.0  # So long an error of the node can still become a Status; then followers get headers.
 )
+SINCE_SECONDS_MAX: Final = (
+    10**9
+)  # Thirty years: more is all that there is, and no calendar goes back for ever.
 BASE64_BINARY: Final = "base64.binary.k8s.io"
 STREAMS: Final = {"All": "", "Stdout": "stdout", "Stderr": "stderr"}
 _TRUE: Final = ("true", "1")
@@ -57,7 +60,7 @@ def request_for(pod: Pod, query: MultiMapping[str], now: datetime) -> LogRequest
     except ValueError as error:
         raise BadRequest(f"sinceTime: found {since_time!r}, wanted RFC 3339") from error
     if seconds:
-        since = now - timedelta(seconds=int(seconds))
+        since = now - timedelta(seconds=min(int(seconds), SINCE_SECONDS_MAX))
     tail, limit = query.get("tailLines"), query.get("limitBytes")
     return LogRequest(
         namespace=pod["metadata"].get("namespace", ""),

@@ -49,7 +49,7 @@ async def moment_of(store: Store, text: str) -> Revision:
     next commit of its source was, or now. So all that it brought about can be seen. Whole numbers are revisions.
     """
     newest = Revision(store.view().revision)
-    if text.isascii() and text.isdigit() and int(text) <= newest:
+    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= newest:
         return Revision(int(text))
     prefix = text.lower()
     if len(prefix) < PREFIX_MIN or not set(prefix) <= _HEX:

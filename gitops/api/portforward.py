@@ -75,9 +75,9 @@ def ports_of(texts: list[str]) -> tuple[int, ...]:
 
 
 def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16:
+    if text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 1 << 16:
         return int(text)
-    raise BadRequest(f"unable to parse {text!r} as a port")
+    raise BadRequest(f"unable to parse {text[:40]!r} as a port")
 
 
 async def _guarded(

@@ -26,6 +26,7 @@ from gitops.store.feed import expired
 from gitops.view import View
 
 GZIP_FROM_BYTES: Final = 128 << 10  # As kube-apiserver.
+DIGITS_MAX: Final = 19
 WHOLE_OBJECTS_MAX: Final = 500  # A longer list is sent in slices; kubectl asks for pages of so many.
 
 
@@ -118,8 +119,8 @@ def check_version(view: View, text: str) -> Position | None:
     """The resourceVersion that a client names, None where it leaves the choice to us; TooLarge for a future one."""
     if text in ("", "0"):
         return None
-    if not text.isascii() or not text.isdigit():
-        raise BadRequest(f"invalid resource version {text!r}")
+    if not _is_number(text):
+        raise BadRequest(f"invalid resource version {text[:40]!r}")
     asked = Position(int(text))
     if asked >> 16 > view.revision:
         raise TooLarge(f"Too large resource version: {asked}, current: {position(view.revision)}")
@@ -163,9 +164,14 @@ async def _page(request: web.Request, view: View, target: Target, selection: Sel
 
 
 def whole_number(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise BadRequest(f"{name}: found {text!r}, wanted a whole number")
+    if not _is_number(text):
+        raise BadRequest(f"{name}: found {text[:40]!r}, wanted a whole number")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    """Of at most 64 bits: Python reads no number of thousands of digits, and nobody means one."""
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
 
 
 async def _streamed(request: web.Request, slices: AsyncIterator[bytes]) -> web.StreamResponse:

@@ -7,17 +7,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from aiohttp import web
+from pydantic import BaseModel, ValidationError
 
 from gitops.api.authorize import authorize
 from gitops.api.context import STORE, TARGET, USER, Target
 from gitops.api.hub import HUB, AgentHub
 from gitops.api.reads import select, selection_of
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.errors import GitwardError, NotFound, Unavailable
 from gitops.kinds.kind import Kind
 from gitops.kinds.metrics import NODE_METRICS, POD_METRICS
@@ -32,6 +33,38 @@ SUMMARY: Final = "/stats/summary"
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Json = Mapping[str, Any]
+
+
+class _Cpu(BaseModel):
+    time: str
+    usageNanoCores: int | None = None  # noqa: N815 # Their names are the kubelet's.
+
+
+class _Memory(BaseModel):
+    workingSetBytes: int  # noqa: N815
+
+
+class Stats(BaseModel):
+    """Of a node, or with a name of a container. Here and below: what is read of a summary."""
+
+    cpu: _Cpu
+    memory: _Memory
+    name: str = ""
+
+
+class _PodReference(BaseModel):
+    uid: str
+
+
+class _PodStats(BaseModel):
+    podRef: _PodReference  # noqa: N815
+    cpu: _Cpu
+    containers: list[Stats]
+
+
+class Summary(BaseModel):
+    node: Stats
+    pods: list[_PodStats]
 
 
 async def proxy(request: web.Request) -> web.StreamResponse:
@@ -53,10 +86,9 @@ async def node_metrics(request: web.Request) -> web.Response:
     nodes = _selected(request, target, NODE)
     summaries = await summaries_of(request.app[HUB], (_name(node) for node in nodes))
     items = [
-        _metrics(NODE_METRICS, node, found["node"]["cpu"]["time"], {"usage": usage})
+        _metrics(NODE_METRICS, node, found.node.cpu.time, {"usage": usage})
         for node in nodes
-        if (found := summaries.get(_name(node))) is not None
-        and (usage := usage_of(found["node"])) is not None
+        if (found := summaries.get(_name(node))) is not None and (usage := usage_of(found.node)) is not None
     ]
     return _answer(target, items)
 
@@ -65,36 +97,37 @@ async def pod_metrics(request: web.Request) -> web.Response:
     """/apis/metrics.k8s.io/v1beta1[/namespaces/NAMESPACE]/pods[/NAME]"""
     target = _target(request, POD_METRICS)
     pods = {uid(pod): pod for pod in _selected(request, target, POD)}
-    nodes = {pod["spec"].get("nodeName", "") for pod in pods.values()} - {""}  # type: ignore[typeddict-item]
+    nodes = {*map(_node_of, pods.values())} - {""}
     summaries = await summaries_of(request.app[HUB], nodes)
     items = []
-    for found in summaries.values():
-        for told in found["pods"]:
-            pod = pods.get(told["podRef"]["uid"])
+    for node, found in summaries.items():
+        for told in found.pods:
+            pod = pods.get(told.podRef.uid)
             containers = [
-                {"name": one["name"], "usage": usage}
-                for one in told["containers"]
+                {"name": one.name, "usage": usage}
+                for one in told.containers
                 if (usage := usage_of(one)) is not None
             ]
-            if pod is not None and containers:
-                items.append(_metrics(POD_METRICS, pod, told["cpu"]["time"], {"containers": containers}))
+            if (
+                pod is not None and containers and _node_of(pod) == node
+            ):  # A node tells of its own pods alone.
+                items.append(_metrics(POD_METRICS, pod, told.cpu.time, {"containers": containers}))
     return _answer(target, items)
 
 
-async def summaries_of(hub: AgentHub, nodes: Iterable[str]) -> dict[str, Json]:
-    """By node. Those that are not connected, or do not answer in time, are left out."""
+async def summaries_of(hub: AgentHub, nodes: Iterable[str]) -> dict[str, Summary]:
+    """By node. Those that are not connected, do not answer in time, or answer oddly, are left out."""
     names = sorted(set(nodes))
     found = await asyncio.gather(*(_summary(hub, name) for name in names))
     return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
 
-async def _summary(hub: AgentHub, node: str) -> Json | None:
+async def _summary(hub: AgentHub, node: str) -> Summary | None:
     try:
-        found: Json = orjson.loads(await fetch(hub, node, SUMMARY))
-    except (GitwardError, orjson.JSONDecodeError) as error:
+        return Summary.model_validate_json(await fetch(hub, node, SUMMARY))
+    except (GitwardError, ValidationError) as error:
         log.debug("no usage of a node", extra={"fields": {"node": node, "error": str(error)}})
         return None
-    return found
 
 
 async def fetch(hub: AgentHub, node: str, path: str) -> bytes:
@@ -119,9 +152,9 @@ async def _bounded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def usage_of(stats: Json) -> dict[str, str] | None:
+def usage_of(stats: Stats) -> dict[str, str] | None:
     """As quantities, from a part of a summary that has cpu and memory. None: no rate is known yet."""
-    rate, memory = stats["cpu"].get("usageNanoCores"), stats["memory"]["workingSetBytes"]
+    rate, memory = stats.cpu.usageNanoCores, stats.memory.workingSetBytes
     return None if rate is None else {"cpu": f"{rate}n", "memory": f"{memory // 1_024}Ki"}
 
 
@@ -148,6 +181,10 @@ def _selected(request: web.Request, target: Target, of: Kind[Any]) -> Sequence[K
 
 def _name(obj: KubeObject) -> str:
     return obj["metadata"].get("name", "")
+
+
+def _node_of(pod: KubeObject) -> str:
+    return cast(Pod, pod)["spec"].get("nodeName", "")
 
 
 def _metrics(kind: Kind[Any], of: KubeObject, at: str, usage: Json) -> Json:

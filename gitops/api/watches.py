@@ -70,6 +70,7 @@ async def watch(request: web.Request, target: Target) -> web.StreamResponse:
     authorize(view, request[USER], "watch", target, selection.fields)
     seen = _Seen(target, wanted(request), request.query.get("includeObject", ""), request.app)
     after, initial = _start(request, view, target, selection)
+    seconds = _seconds(request)
     response = web.StreamResponse(
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
@@ -77,7 +78,7 @@ async def watch(request: web.Request, target: Target) -> web.StreamResponse:
     request[STREAMING] = True
     await response.prepare(request)
     try:
-        async with asyncio.timeout(_seconds(request)):
+        async with asyncio.timeout(seconds):
             if initial is not None:
                 await _tell_initial(response, initial, after, request, seen)
             await _tell_changes(response, after, request, seen, selection)

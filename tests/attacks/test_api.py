@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from gitops.api.certificates import Issued
 from gitops.api.server import make_app
 from gitops.client import Client, Credentials
 from gitops.client.joining import CA_PATH, JOIN_PATH
-from gitops.client.reverse import connect_path
+from gitops.client.reverse import connect_path, of_bytes, serve_reverse
 from gitops.client.streams import encode_piece
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
@@ -157,6 +159,45 @@ def test_a_hostile_body_is_refused_and_the_server_goes_on(api: Served, body: byt
     assert ask(api, "/healthz", node) == (200, b"ok")
 
 
+DIGITS: Final = "9" * 5_000
+POD_PATH: Final = "/api/v1/namespaces/default/pods/web"
+ODD: Final[dict[str, tuple[str, str, object]]] = {
+    "a limit": ("GET", f"/api/v1/pods?limit={DIGITS}", None),
+    "a resource version": ("GET", f"/api/v1/pods?resourceVersion={DIGITS}", None),
+    "a timeout": ("GET", f"/api/v1/pods?watch=1&timeoutSeconds={DIGITS}", None),
+    "a revision": ("GET", f"/gitward/v1/get?resource=pods&at={DIGITS}", None),
+    "a grace period": ("DELETE", f"{POD_PATH}?gracePeriodSeconds={DIGITS}", None),
+    "the time of a log": ("GET", f"{POD_PATH}/log?sinceSeconds={10**17}", None),
+    "an eviction's grace period": (
+        "POST",
+        f"{POD_PATH}/eviction",
+        {"deleteOptions": {"gracePeriodSeconds": "x"}},
+    ),
+    "an eviction's options": ("POST", f"{POD_PATH}/eviction", {"deleteOptions": "x"}),
+    "an eviction's metadata": ("POST", f"{POD_PATH}/eviction", {"metadata": ["x"]}),
+    "an eviction's preconditions": (
+        "POST",
+        f"{POD_PATH}/eviction",
+        {"deleteOptions": {"preconditions": "x"}},
+    ),
+    "an eviction's dry run": ("POST", f"{POD_PATH}/eviction", {"deleteOptions": {"dryRun": 1}}),
+    "a dry run": ("DELETE", POD_PATH, {"dryRun": 1}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ODD.values(), ids=ODD.keys())
+def test_numbers_and_options_that_are_none_are_no_internal_error(
+    api: Served, method: str, path: str, body: object
+) -> None:
+    api.create(a_node("n1"), a_pod("web", node="n1", ready=True))
+    admin = known_as(api, api.authority.admin(now=now()))
+
+    code, answer = ask(api, path, admin, method=method, **({"json": body} if body is not None else {}))
+
+    assert code in (400, 404, 422, 503), answer
+    assert "deletionTimestamp" not in api.found(POD, "default", "web")["metadata"]
+
+
 def test_a_body_that_is_too_long_is_refused_unpacked_too(api: Served) -> None:
     node = known_as(api, api.authority.node("n1", now=now()))
     plain = b'{"metadata":{"name":"' + b"a" * (4 << 20) + b'"}}'
@@ -252,6 +293,45 @@ def test_an_agent_that_talks_nonsense_is_cut_off_and_the_hub_goes_on(api: Served
     for frame in ("{", "[]", '{"id":"x"}', '{"id":null,"end":true}'):
         api.run(nonsense(frame))
     assert api.hub.connected() == ()
+
+
+def test_a_node_that_tells_lies_of_what_is_used_spoils_nobody_elses_figures(api: Served) -> None:
+    """Symptom: one node's odd answer was an internal error for all, and a node could tell of the pods of others."""
+    api.create(a_node("n1"), a_node("n2"), a_pod("mine", node="n1"), a_pod("theirs", node="n2"))
+    pods = {name: api.found(POD, "default", name)["metadata"]["uid"] for name in ("mine", "theirs")}
+    stats = {
+        "cpu": {"time": "2026-01-01T00:00:00Z", "usageNanoCores": 1_000},
+        "memory": {"workingSetBytes": 4_096},
+    }
+    told = [
+        {"podRef": {"uid": uid}, "containers": [{"name": "app", **stats}], **stats} for uid in pods.values()
+    ]
+    honest = {"node": stats, "pods": told}
+
+    async def used(answers: dict[str, object]) -> list[list[str]]:
+        async with AsyncExitStack() as stack:
+            for node, answer in answers.items():
+                client = await stack.enter_async_context(Client.from_kubeconfig(api.config_of(node)))
+                handlers = {"get": of_bytes(partial(answering, answer))}
+                task = asyncio.create_task(serve_reverse(client, node, handlers))
+                stack.callback(task.cancel)
+            async with Client.from_kubeconfig(api.config_of()) as operator:
+                while len(api.hub.connected()) < len(answers):
+                    await asyncio.sleep(0.01)
+                found = [
+                    await operator.request("GET", f"/apis/metrics.k8s.io/v1beta1/{one}")
+                    for one in ("nodes", "pods")
+                ]
+        return [[one["metadata"]["name"] for one in each["items"]] for each in found]
+
+    bent = {"node": stats, "pods": [{"podRef": {"uid": "a"}}]}
+    odd: list[object] = ["text", [], {"node": {}}, bent, {**honest, "pods": 1}]
+    for one in odd:
+        assert api.run(used({"n1": one, "n2": honest})) == [["n2"], ["theirs"]]
+
+
+async def answering(answer: object, _: Any) -> AsyncGenerator[bytes, None]:
+    yield orjson.dumps(answer)
 
 
 def test_a_node_cannot_take_over_another_by_patching_its_own_name(api: Served) -> None:

@@ -31,8 +31,8 @@ def a_budget(
     }
 
 
-def evict(api: Served, name: str = "web-1", uid: str = "") -> None:
-    options = {"preconditions": {"uid": uid}} if uid else {}
+def evict(api: Served, name: str = "web-1", **preconditions: str) -> None:
+    options = {"preconditions": preconditions} if preconditions else {}
     body = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -124,6 +124,14 @@ def test_another_pod_of_that_name_is_left_alone(api: Served) -> None:
 
     with pytest.raises(GitwardError, match="UID in the precondition"):
         evict(api, uid="another")
+    assert not is_going(api)
+
+
+def test_a_pod_that_has_changed_since_is_left_alone(api: Served) -> None:
+    api.create(web())
+
+    with pytest.raises(GitwardError, match="ResourceVersion in the precondition"):
+        evict(api, resourceVersion="1")
     assert not is_going(api)
 
 
