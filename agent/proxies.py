@@ -20,7 +20,7 @@ from agent.network import Network, NetworkSettings, Peer, peers_of
 from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
 from agent.services.health import HealthServer
 from agent.services.strangers import has_stranger, without_strangers
-from agent.services.table import HostPort, Slices, by_service
+from agent.services.table import HostPort, Slices, by_service, has_others
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import Node
 from gitops.kinds.core.service import Service
@@ -34,6 +34,9 @@ CHECK_SECONDS: Final = 3.0  # How soon flushed rules are put back.
 RETRY_SECONDS: Final = 2.0
 PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
+# Other nodes hear of it at the same moment as this one, but say nobody when they have acted: they get this long. A node
+# that is slower, or whose agent is dead, sends to the pod until it hears.
+OTHERS_SECONDS: Final = 1.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
 PEERS_PART: Final = "other nodes"
@@ -222,18 +225,21 @@ class NodeNetwork:
         return await self._network.attached()
 
     async def without(self, pod_ip: str, timeout_seconds: float = WITHOUT_SECONDS_MAX) -> None:
-        """Returns once this node's proxies send nothing new to the pod and it has no open flow, or at the bound."""
+        """Returns once this node's proxies send nothing new to the pod, others had time to do the same, and it has no
+        open flow; or at the bound."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 async with self._moved:
                     await self._moved.wait_for(lambda: not self._offers(pod_ip))
+                if self._peers(self._state) and has_others(self._slices(self._state), pod_ip):
+                    await asyncio.sleep(OTHERS_SECONDS)
                 while await self._has_flows(pod_ip):
                     await asyncio.sleep(FLOWS_POLL_SECONDS)
         except TimeoutError:
             log.debug("a pod is still in use", extra={"fields": {"address": pod_ip}})
 
     async def is_out(self, pod_ip: str) -> bool:
-        """Whether `without` would return at once."""
+        """Whether nothing on this node sends to the pod, and nobody's flow is open."""
         return not self._offers(pod_ip) and not await self._has_flows(pod_ip)
 
     async def close(self) -> None:

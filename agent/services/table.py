@@ -139,6 +139,18 @@ def by_service(slices: Iterable[EndpointSlice]) -> Slices:
     return found
 
 
+def has_others(slices: Slices, address: str) -> bool:
+    """Whether some service of the address (a pod that goes is still listed there) has another that is ready."""
+    for each in slices.values():
+        endpoints = [endpoint for one in each for endpoint in one["endpoints"]]
+        if any(address in endpoint["addresses"] for endpoint in endpoints) and any(
+            address not in endpoint["addresses"] and (endpoint.get("conditions") or {}).get("ready", True)
+            for endpoint in endpoints
+        ):
+            return True
+    return False
+
+
 def place(service: Service) -> tuple[str, str]:
     """(namespace, name)."""
     return service["metadata"].get("namespace", ""), service["metadata"].get("name", "")

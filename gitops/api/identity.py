@@ -1,7 +1,7 @@
 """Who asks: the client certificate that the TLS handshake verified. Source: Kubernetes, "Authenticating".
 
 The handshake sees a certificate once; connections and watches last longer. So its end counts at each request, and ends
-what is still being answered then: a right does not outlive the certificate that gave it.
+what is still being answered then: a right does not outlive the certificate that gave it, nor the Node that it is of.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from aiohttp import web
 from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, USER, User
 from gitops.api.nodes import refuse_other_machine
 from gitops.api.status import Handler
+from gitops.api.visits import VISITS
 from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds.errors import Forbidden, Unauthorized
 
@@ -41,12 +42,13 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     left = min(_seconds_left(request), LIFE_SECONDS_MAX)
     try:
         async with asyncio.timeout(left) as life:
-            return await handler(request)
+            with request.app[VISITS].lasting(user, machine_of(request), life):
+                return await handler(request)
     except TimeoutError as error:
         if not life.expired():
             raise
         _hang_up(request)
-        raise Unauthorized("the client certificate is over") from error
+        raise Unauthorized("the client certificate counts no more") from error
 
 
 def _seconds_left(request: web.Request) -> float:

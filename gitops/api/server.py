@@ -58,6 +58,7 @@ from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
+from gitops.api.visits import VISITS, Visits, follow
 from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds import metrics
 from gitops.kinds.commits import CommitFacts, FactsOf, StatedAt, StatedCommit
@@ -108,6 +109,8 @@ def make_app(
     app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
     app[STATED_AT] = stated_at or _no_commits
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
+    app[VISITS] = Visits(store)
+    app.cleanup_ctx.append(follow)
     _add_routes(app)
     app.on_shutdown.append(_close_hub)
     return app

@@ -91,6 +91,17 @@ def restarts(cluster: Cluster) -> Counter[str]:
     return found
 
 
+def test_a_roll_under_load_from_every_node_loses_no_request(cluster: Cluster) -> None:
+    with customers(cluster, *cluster.nodes) as failures:
+        for version in ("1a", "1b"):
+            roll(cluster, version)
+            eventually(lambda version=version: has_rolled(cluster, version), "the roll has ended")  # type: ignore[misc]
+
+    assert failures == []
+    eventually(lambda: right_pods_run_once(cluster), "the right pods run, each once")
+    assert restarts(cluster).total() == 0
+
+
 def test_killing_agents_and_the_master_in_a_roll_loses_no_request(cluster: Cluster) -> None:
     # A node whose agent is dead hears nothing, so its own rules may lead to a pod that has just gone.
     with customers(cluster, cluster.nodes[2]) as failures:

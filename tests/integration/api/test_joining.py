@@ -172,6 +172,56 @@ def test_the_certificate_of_a_deleted_node_ends_with_it(api: Served) -> None:
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "spec": {}}))  # fmt: skip
 
 
+async def how_it_ends(client: Client, name: str, opened: asyncio.Event) -> str:
+    """How a watch of nodes and the way back of a node end. `opened`: both are there."""
+    found = await client.list(NODE)
+
+    async def watch() -> str:
+        try:
+            async for _ in client.watch(NODE, resource_version=found.resource_version):
+                opened.set()
+        except GitwardError as error:
+            return type(error).__name__
+        return "ended"
+
+    async with (
+        client.websocket(f"/gitward/v1/nodes/{name}/connect") as way_back,
+        asyncio.TaskGroup() as group,
+    ):
+        watching = group.create_task(watch())
+        await client.patch(NODE, "", name, {"metadata": {"annotations": {"seen": "yes"}}})
+        async with asyncio.timeout(20):
+            told = await way_back.receive()
+            return f"watch: {await watching}, way back: {told.type.name}"
+
+
+def test_what_a_deleted_node_has_open_ends_at_once(api: Served) -> None:
+    joined, other = (
+        joins(api, a_token(api)),
+        joins(api, a_token(api, "tokenbbb"), "n2", other_key := new_key()),
+    )
+
+    async def scenario() -> tuple[str, bool]:
+        opened, also = asyncio.Event(), asyncio.Event()
+        async with (
+            Client(identity(api, joined)) as client,
+            Client(identity(api, other, other_key)) as neighbour,
+            Client.from_kubeconfig(api.config_of()) as admin,
+        ):
+            ending = asyncio.ensure_future(how_it_ends(client, "n1", opened))
+            staying = asyncio.ensure_future(how_it_ends(neighbour, "n2", also))
+            await opened.wait()
+            await also.wait()
+            await admin.delete(NODE, "", "n1")
+            told = await ending
+            stays = not staying.done()
+            staying.cancel()
+            await asyncio.wait((staying,))
+            return told, stays
+
+    assert api.run(scenario()) == ("watch: Unavailable, way back: CLOSED", True)
+
+
 def test_a_node_that_was_only_written_down_may_be_joined_and_keeps_its_labels(api: Served) -> None:
     api.create(
         {
