@@ -19,18 +19,21 @@ from typing import Final
 
 import uvloop
 
-from agent.addresses import LOOPBACK, own_address
+from agent.addresses import LOOPBACK
 from agent.claims import Claims
 from agent.cluster import Cluster, follow_one
 from agent.complaints import complain
+from agent.host import facts_of, host_file
 from agent.logs import log_handler
 from agent.memory import Memory, remembering
 from agent.network import NetworkSettings
-from agent.pods.means import Addresses, Means, NodeFacts
+from agent.pods.means import Addresses, Means, NodeFacts, PodApi
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
 from agent.pods.sources import Sources
+from agent.pods.static_files import is_mirror
+from agent.pods.static_pods import StaticPods
 from agent.ports import dial_loopback, dial_simulated, port_handler
 from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
 from agent.proxies import NodeNetwork, NodeNetworkSettings
@@ -106,7 +109,7 @@ class _Node:
 
     async def run(self) -> None:
         settings, client = self._settings, self._client
-        facts = await _facts(settings, self._runtime)
+        facts = await facts_of(settings, self._runtime)
         registration = Registration(
             client,
             facts,
@@ -126,6 +129,7 @@ class _Node:
             claims = Claims(client, settings.name, self._persistent, lambda: self._pods, self._memory)
             group.create_task(claims.run())
             await claims.listed()
+            static = StaticPods(settings.static_pods, settings.name, reports, lambda: registration.node)
             group.create_task(
                 complain(
                     network,
@@ -135,9 +139,10 @@ class _Node:
                     _now,
                 )
             )
-            pods = await self._make_pods(group, network, facts, reports, cluster)
+            pods = await self._make_pods(group, network, facts, static, cluster)
             group.create_task(pods.run())
-            group.create_task(self._follow_pods(pods))
+            group.create_task(self._follow_pods(pods, static))
+            group.create_task(static.run(_now, asyncio.sleep))
             sampler = self._sampler(pods, facts)
             group.create_task(sampler.run())
             handlers = {**self._handlers(), "get": usage_handler(sampler)}
@@ -213,7 +218,7 @@ class _Node:
         group: asyncio.TaskGroup,
         network: NodeNetwork | SimulatedNetwork,
         facts: RegisteredNode,
-        reports: ApiReports,
+        api: PodApi,
         cluster: Cluster,
     ) -> Pods:
         settings = self._settings
@@ -231,13 +236,13 @@ class _Node:
             sources=sources,
             addresses=Addresses(network),
             checks=self._checks(),
-            api=reports,
+            api=api,
             node=NodeFacts(
                 settings.name,
                 facts.address,
                 facts.allocatable,
                 facts.engine.memory_bytes,
-                Names(CLUSTER_DOMAIN, network.dns_address, _host_file(RESOLV_CONF), _host_file(HOSTS)),
+                Names(CLUSTER_DOMAIN, network.dns_address, host_file(RESOLV_CONF), host_file(HOSTS)),
                 confinement(facts.engine, settings.seccomp_dir),
             ),
             services=cluster.services,
@@ -263,14 +268,17 @@ class _Node:
         self._stack.push_async_callback(checks.close)
         return checks
 
-    async def _follow_pods(self, pods: Pods) -> None:
+    async def _follow_pods(self, pods: Pods, static: StaticPods) -> None:
         here: set[str] = set()
         selector = f"spec.nodeName={self._settings.name}"
         events = remembering(self._memory, self._client, POD, field_selector=selector)
         async with aclosing(events):
             async for event in events:
                 if event.object is None:
-                    pods.complete(here)
+                    await static.begin(pods)
+                    pods.complete(here | static.uids())
+                elif is_mirror(event.object):
+                    static.mirror(event.object, gone=event.type == "DELETED")
                 elif event.type == "DELETED":
                     here.discard(uid(event.object))
                     pods.gone(uid(event.object))
@@ -291,32 +299,6 @@ def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> No
         overlay=settings.overlay,
     )
     return NodeNetworkSettings(network, settings.run_dir, settings.ingress_http, settings.ingress_https)
-
-
-async def _facts(settings: NodeSettings, runtime: Runtime) -> RegisteredNode:
-    disk = os.statvfs(settings.data_dir)
-    return RegisteredNode(
-        name=settings.name,
-        engine=await runtime.info(),
-        address=LOOPBACK if settings.simulated else settings.node_ip or own_address(""),
-        disk_bytes=disk.f_blocks * disk.f_frsize,
-        machine_id=_text(Path("/etc/machine-id")),
-        boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
-    )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _host_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 async def down_containers(settings: NodeSettings) -> list[str]:

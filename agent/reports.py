@@ -44,6 +44,10 @@ class ApiReports:
     async def report(self, pod: Pod, status: PodStatus) -> Pod:
         return await self._client.update_status(POD, cast(Pod, {**pod, "status": status}))
 
+    async def create(self, pod: Pod) -> Pod:
+        """Of a static pod's mirror. Raises AlreadyExists."""
+        return await self._client.create(POD, pod)
+
     async def delete(self, pod: Pod) -> None:
         meta = pod["metadata"]
         try:

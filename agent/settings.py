@@ -38,6 +38,7 @@ class NodeSettings:
     simulated: bool = False
     node_ip: str = ""  # Where other nodes reach this one; '': found out.
     overlay: str = "auto"  # How packets get there: auto, direct or vxlan.
+    static_pods: Path | None = None  # A directory of manifests that this node runs by itself.
 
     @property
     def volumes_dir(self) -> Path:
@@ -95,6 +96,8 @@ def write_config(settings: NodeSettings, credentials: Credentials) -> Path:
     path = config_path(settings.data_dir, settings.name)
     path.parent.mkdir(0o700, parents=True, exist_ok=True)
     node = {name: getattr(settings, name) for name in NodeSettings.__slots__}
+    if settings.static_pods is not None:
+        node["static_pods"] = str(settings.static_pods.absolute())
     body = {
         "node": {**node, "data_dir": str(settings.data_dir.absolute())},
         "url": credentials.url,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from agent.pods.means import Addresses, Means, NodeFacts, PodNetwork, PodVolumeStore
+from agent.pods.means import Addresses, Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.sources import Sources
@@ -229,8 +229,9 @@ async def running_node(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     simulated: bool = False,
     facts: NodeFacts = FACTS,
+    through: PodApi | None = None,
 ) -> AsyncIterator[Node]:
-    """An agent from its start to its kill: what runs is left running."""
+    """An agent from its start to its kill: what runs is left running. `through`: what its workers tell instead."""
     wired, services = network or NoNetwork(), list[Service]()
     ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
 
@@ -244,7 +245,7 @@ async def running_node(
                 sources=sources,
                 addresses=Addresses(wired),
                 checks=checks,
-                api=api,
+                api=through or api,
                 node=facts,
                 services=lambda: services,
                 clock=clock,

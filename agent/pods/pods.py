@@ -13,6 +13,7 @@ from typing import Final
 
 from agent.pods.eviction import LOOK_SECONDS, beyond, limits_bytes
 from agent.pods.means import Means
+from agent.pods.static_files import is_static
 from agent.pods.worker import PodWorker
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState
 from agent.services.host_ports import from_label
@@ -62,13 +63,13 @@ class Pods:
             self._workers[pod_uid][0].content_changed()
 
     def find(self, namespace: str, name: str, pod_uid: str = "") -> PodWorker | None:
-        """The worker of a pod by its name (and uid, if one is given)."""
+        """The worker of a pod by its name (and uid, if one is given: of a static pod the API knows its mirror's)."""
         for one, (worker, _) in self._workers.items():
-            meta = worker.pod["metadata"] if worker.pod is not None else None
-            if (
-                meta
-                and (meta.get("namespace"), meta.get("name")) == (namespace, name)
-                and pod_uid in ("", one)
+            if worker.pod is None:
+                continue
+            meta = worker.pod["metadata"]
+            if (meta.get("namespace"), meta.get("name")) == (namespace, name) and (
+                pod_uid in ("", one) or is_static(worker.pod)
             ):
                 return worker
         return None

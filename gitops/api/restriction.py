@@ -7,8 +7,10 @@ Source: Kubernetes, admission plug-in NodeRestriction.
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from gitops.api.mirrors import refuse_other_pods
 from gitops.api.nodes import MACHINE
 from gitops.kinds.core.node import NODE
+from gitops.kinds.core.pod import POD
 from gitops.kinds.core.storage import DATA_FINALIZER, PERSISTENT_VOLUME
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
@@ -33,6 +35,8 @@ def restricted(
     if old is not None and subresource == "status":
         version = new["metadata"].get("resourceVersion", "")
         return cast(KubeObject, {**new, "metadata": {**old["metadata"], "resourceVersion": version}})
+    if kind is POD and old is None:
+        refuse_other_pods(node, new)
     if kind is PERSISTENT_VOLUME and old is not None:
         left = [one for one in old["metadata"].get("finalizers") or () if one != DATA_FINALIZER]
         return with_meta(old, finalizers=left, resourceVersion=new["metadata"].get("resourceVersion", ""))

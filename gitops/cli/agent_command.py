@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, env
+from gitops.cli.flags import DataDir, Overlay, StaticPods, env
 
 
 def agent(  # One parameter a flag.
@@ -23,6 +23,7 @@ def agent(  # One parameter a flag.
         typer.Option(envvar=env("NODE_IP"), help="Where other nodes reach this one. [default: found out]"),
     ] = "",
     overlay: Overlay = "auto",
+    static_pods: StaticPods = None,
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -41,6 +42,7 @@ def agent(  # One parameter a flag.
             node_name=node_name,
             node_ip=node_ip,
             overlay=overlay,
+            static_pods=static_pods,
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

@@ -34,4 +34,10 @@ RenderBinDir = Annotated[
 Overlay = Annotated[
     str, typer.Option(envvar=env("OVERLAY"), help="How pods reach other nodes: auto, direct or vxlan.")
 ]
+StaticPods = Annotated[
+    Path | None,
+    typer.Option(
+        "--static-pods", envvar=env("STATIC_PODS"), help="Pods of this directory run without a master too."
+    ),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from gitops.cli.up_command import up
 
-OF_NODES: Final = frozenset({"node", "node_name", "node_ip", "overlay", "ingress_http", "ingress_https"})
+OF_NODES: Final = frozenset(
+    {"node", "node_name", "node_ip", "overlay", "static_pods", "ingress_http", "ingress_https"}
+)
 
 
 def _without_a_node(command: Callable[..., None]) -> Callable[..., None]:

@@ -81,6 +81,7 @@ class AgentSettings(BaseModel):
     node_name: str = Field(pattern=NODE_NAME)
     node_ip: Ip
     overlay: str = Field(pattern=OVERLAY)
+    static_pods: Path | None = None
     ingress_http: Address
     ingress_https: Address
 
@@ -132,6 +133,7 @@ class UpSettings(BaseModel):
     node_name: str = Field(pattern=NODE_NAME)
     node_ip: Ip = ""
     overlay: str = Field(default="auto", pattern=OVERLAY)
+    static_pods: Path | None = None
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network

@@ -176,6 +176,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         simulated=simulated,
         node_ip=settings.node_ip,
         overlay=settings.overlay,
+        static_pods=None if simulated else settings.static_pods,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, RenderBinDir, env
+from gitops.cli.flags import DataDir, Overlay, RenderBinDir, StaticPods, env
 from gitops.cli.seconds import seconds_of
 
 
@@ -89,6 +89,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
         typer.Option(envvar=env("NODE_IP"), help="Where other nodes reach this one. [default: found out]"),
     ] = "",
     overlay: Overlay = "auto",
+    static_pods: StaticPods = None,
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -170,6 +171,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             node_name=node_name,
             node_ip=node_ip,
             overlay=overlay,
+            static_pods=static_pods,
             tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,
