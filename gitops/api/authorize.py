@@ -4,6 +4,8 @@ Not here: that what git states is changed in git, which holds for everyone and i
 Source: Kubernetes, "Authorization overview"; the message is kube-apiserver's.
 """
 
+from typing import Final
+
 from gitops.api import nodes
 from gitops.api.certificates import MASTERS
 from gitops.api.context import Target, User
@@ -11,12 +13,27 @@ from gitops.kinds.errors import Forbidden
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
 
+# What every client reads before it can do anything, and what a monitoring system reads.
+OPEN_TO_ALL: Final = ("/healthz", "/livez", "/readyz", "/version", "/version/", "/metrics", "/api", "/api/*", "/apis",
+                      "/apis/*", "/openapi", "/openapi/*")  # fmt: skip
+
+
+def may_everything(user: User) -> bool:
+    return MASTERS in user.groups
+
+
+def authorize_path(user: User, verb: str, path: str) -> None:
+    """Raises Forbidden unless `user` may ask for a path that names no resource. `verb`: the method in small letters."""
+    is_open = any(path.startswith(one[:-1]) if one.endswith("*") else path == one for one in OPEN_TO_ALL)
+    if not may_everything(user) and not (verb == "get" and is_open):
+        raise Forbidden(f'User "{user.name}" cannot {verb} path "{path}"')
+
 
 def authorize(
     view: Reader, user: User, verb: str, target: Target, fields: FieldRequirements | None = None
 ) -> None:
     """Raises Forbidden unless `user` may. `fields`: a list's or watch's field selector, which may narrow it enough."""
-    if MASTERS in user.groups:
+    if may_everything(user):
         return
     node = nodes.node_of(user)
     if node is None or not nodes.may(view, node, verb, target, fields or FieldRequirements()):

@@ -17,6 +17,7 @@ from gitops.kinds import registry
 from gitops.kinds.keys import CORE
 from gitops.kinds.kind import Kind
 from gitops.kinds.metrics import COMPUTED
+from gitops.kinds.reviews import REVIEWS
 
 _GROUP: Final = "apidiscovery.k8s.io"
 _AGGREGATED: Final = {"g": _GROUP, "as": "APIGroupDiscoveryList"}
@@ -78,7 +79,7 @@ async def group_or_version(request: web.Request) -> web.Response:
 def by_group() -> dict[str, Kinds]:
     """The core group first, then by name."""
     found: dict[str, list[Kind[Any]]] = {}
-    for kind in sorted((*registry.ALL, *COMPUTED), key=lambda kind: (kind.group, kind.plural)):
+    for kind in sorted((*registry.ALL, *COMPUTED, *REVIEWS), key=lambda kind: (kind.group, kind.plural)):
         found.setdefault(kind.group, []).append(kind)
     return {group: tuple(kinds) for group, kinds in found.items()}
 

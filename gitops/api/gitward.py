@@ -9,11 +9,11 @@ from typing import Any, Final, cast
 import orjson
 from aiohttp import web
 
-from gitops.api.certificates import MASTERS
+from gitops.api.authorize import authorize_path
 from gitops.api.context import USER, Target
 from gitops.api.represent import SEALED
 from gitops.kinds import registry
-from gitops.kinds.errors import BadRequest, Forbidden
+from gitops.kinds.errors import BadRequest
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject
 from gitops.kinds.sensitive import Sensitive
@@ -27,9 +27,7 @@ _VALUES: Final = ("data", "stringData")
 
 def allow_operators(request: web.Request) -> None:
     """Raises Forbidden for everyone else: objects of all namespaces, and what is in git, can be read here."""
-    user = request[USER]
-    if MASTERS not in user.groups:
-        raise Forbidden(f'User "{user.name}" cannot get path "{request.path}"')
+    authorize_path(request[USER], "get", request.path)
 
 
 def target_asked(request: web.Request) -> Target:

@@ -22,6 +22,7 @@ from gitops.api import (
     past,
     reads,
     reasons,
+    reviews,
     usage,
     watches,
 )
@@ -63,6 +64,7 @@ from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds import metrics
 from gitops.kinds.commits import CommitFacts, FactsOf, StatedAt, StatedCommit
 from gitops.kinds.errors import NotFound
+from gitops.kinds.reviews import REVIEWS
 from gitops.store.contract import Store
 
 SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
@@ -169,6 +171,9 @@ def _add_routes(app: web.Application) -> None:
     ):
         add("GET", f"{_METRICS}/{path}", handler)
         add("GET", f"{_METRICS}/{path}/{{name}}", handler)
+    for kind in REVIEWS:
+        place = "namespaces/{namespace}/" if kind.namespaced else ""
+        add("POST", f"/apis/{kind.api_version}/{place}{kind.plural}", reviews.answering(kind))
     add("*", "/api/v1/{rest:.+}", _resources)
     add("*", "/apis/{group}/{version}/{rest:.+}", _resources)
 

@@ -10,6 +10,7 @@ from gitops.api.discovery import aggregated, by_group, resource_list
 from gitops.api.openapi import document
 from gitops.kinds import registry
 from gitops.kinds.metrics import COMPUTED
+from gitops.kinds.reviews import REVIEWS
 
 
 def test_pods_are_told_with_what_is_answered_of_them_and_no_more() -> None:
@@ -48,7 +49,7 @@ def test_both_forms_tell_the_same_resources() -> None:
     }
 
     assert legacy == modern
-    assert len(modern) == len(registry.ALL) + len(COMPUTED)
+    assert len(modern) == len(registry.ALL) + len(COMPUTED) + len(REVIEWS)
 
 
 @pytest.mark.parametrize(
