@@ -36,7 +36,7 @@ class Reader(Protocol):
         """In key order. `namespace=None`: all namespaces."""
         ...
 
-    def list_group(self, group: str) -> Iterator[KubeObject]:
+    def list_group(self, group: str, namespace: str | None = None) -> Iterator[KubeObject]:
         """Every object of every kind of an API group (the declared records, for instance), in key order."""
         ...
 

@@ -86,10 +86,10 @@ class View:
         """In key order. `namespace=None`: all namespaces."""
         return self._typed(kind, self._members(kind_term(kind.group, kind.kind, namespace)))
 
-    def list_group(self, group: str) -> Iterator[KubeObject]:
-        """Every object of every kind of an API group, in key order."""
+    def list_group(self, group: str, namespace: str | None = None) -> Iterator[KubeObject]:
+        """Every object of every kind of an API group, in key order. `namespace=None`: all namespaces."""
         kinds = sorted(self._kinds.get(group, ()), key=lambda kind: f"{kind}/")
-        terms = [kind_term(group, kind, None) for kind in kinds]
+        terms = [kind_term(group, kind, namespace) for kind in kinds]
         return self._hot.each([entry for term in terms for entry in self._members(term)])
 
     def list_namespace(self, namespace: str) -> Iterator[KubeObject]:

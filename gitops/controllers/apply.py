@@ -225,9 +225,8 @@ def _of_live(view: Reader, obj: KubeObject) -> Iterable[Key]:
 
 def _in_namespace(view: Reader, namespace: KubeObject) -> Iterable[Key]:
     """Those that wait for a namespace, or had an object in the one that is gone."""
-    name = namespace["metadata"].get("name", "")
-    records = map(as_record, view.list_group(DECLARED_GROUP))
-    return [key for record in records if (key := key_of(record)).namespace == name and not is_applied(record)]
+    records = map(as_record, view.list_group(DECLARED_GROUP, namespace["metadata"].get("name", "")))
+    return [key_of(record) for record in records if not is_applied(record)]
 
 
 def _all(view: Reader) -> Iterable[Key]:

@@ -15,6 +15,10 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import controller_of, is_going, labels_of
 from gitops.reconcile import Reader
 
+LABELS_MIN: Final = (
+    1_024  # Label sets of pods that are gone, remembered beside as many as there are pods, twice.
+)
+
 Labels = frozenset[tuple[str, str]]
 
 
@@ -62,14 +66,16 @@ class Families:
         """Take in what the view was touched in since the last time."""
         self._mark, keys = view.touched(self._mark)
         if keys is None:
-            self._facts.clear()
-            self._families.clear()
+            for one in (self._facts, self._families, self._labels):
+                one.clear()
             for pod in view.list(POD):
                 meta = pod["metadata"]
                 self._take(POD.key(meta.get("namespace", ""), meta.get("name", "")), pod)
             return
         for key in _pods(keys):
             self._take(key, view.get(POD, key))
+        if len(self._labels) > 2 * len(self._facts) + LABELS_MIN:
+            self._labels = {fact.labels: fact.labels for fact in self._facts.values()}
 
     def _take(self, key: Key, pod: Pod | None) -> None:
         old = self._facts.get(key)

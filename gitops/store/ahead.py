@@ -42,8 +42,11 @@ class Ahead:
     def list(self, kind: Kind[T], namespace: str | None = None) -> Iterator[T]:
         return self._of(kind, self._view.list(kind, namespace), kind_term(kind.group, kind.kind, namespace))
 
-    def list_group(self, group: str) -> Iterator[KubeObject]:
-        return self._merged(self._view.list_group(group), lambda key, _: key.group == group)
+    def list_group(self, group: str, namespace: str | None = None) -> Iterator[KubeObject]:
+        def belongs(key: Key, _: KubeObject) -> bool:
+            return key.group == group and namespace in (None, key.namespace)
+
+        return self._merged(self._view.list_group(group, namespace), belongs)
 
     def list_namespace(self, namespace: str) -> Iterator[KubeObject]:
         def belongs(key: Key, _: KubeObject) -> bool:

@@ -194,6 +194,7 @@ def test_every_index_says_what_a_scan_says(history: list[KubeObject | Key]) -> N
     for namespace in NAMESPACES:
         inside = [obj for obj in held if obj["metadata"].get("namespace") == namespace]
         assert [*view.list(POD, namespace)] == [*view.list_namespace(namespace)] == inside
+        assert [*view.list_group("", namespace)] == inside
         for selector in cast("list[LabelSelector]", [{}, {"matchLabels": {"app": "web"}}]):
             wanted = selector.get("matchLabels", {}).items()
             found = sorted(names(view.select(POD, namespace, selector)))

@@ -2,14 +2,18 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from gitops.controllers.apply import APPLY, reconcile
 from gitops.controllers.apply_order import references
+from gitops.entry import Packed
 from gitops.kinds.core.config import CONFIG_MAP
-from gitops.kinds.objects import with_meta
+from gitops.kinds.objects import key_of, with_meta
+from gitops.view import Change, View, position
 from tests.unit.admission.builders import NOW, World, config_map, deployment
-from tests.unit.controllers.declared import claim, declare, live, settle, status_of
+from tests.unit.controllers.declared import claim, declare, live, record, settle, status_of
+from tests.unit.test_entry import Json
 
 MOUNTED: Any = {
     "serviceAccountName": "robot",
@@ -163,3 +167,18 @@ def test_drift_is_put_back_though_the_settings_are_on_their_way() -> None:
     world.put({**found, "spec": {**found["spec"], "replicas": 9}})
 
     assert reconcile(world.view, workload, NOW).update
+
+
+def test_a_namespace_that_changes_costs_what_is_declared_in_it() -> None:
+    """Symptom: each of 300 new namespaces had all 10,000 records opened, 0.2 s each time."""
+    view, opener = View(), Json()
+    for index, namespace in enumerate(("shop", "shop", "a", "b", "c")):
+        one = record(claim(with_meta(config_map(f"m{index}"), namespace=namespace)))
+        change = Change(position(1, index), key_of(one), None, one, NOW)
+        view.apply(change, Packed(orjson.dumps(one), opener), cold=True)
+    view.advance(1)
+    place: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    trigger = next(one for one in APPLY.triggers if one.kind == "Namespace")
+
+    assert [key.name for key in trigger.keys(view, place)] == ["m0", "m1"]
+    assert opener.opened == 2

@@ -65,7 +65,7 @@ def test_it_reads_as_the_view_will(
     assert ahead.revision == view.revision
     for namespace in (None, "shop"):
         assert [*ahead.list(POD, namespace)] == [*wanted.list(POD, namespace)]
-    assert [*ahead.list_group("")] == [*wanted.list_group("")]
+        assert [*ahead.list_group("", namespace)] == [*wanted.list_group("", namespace)]
     assert [*ahead.list_namespace("shop")] == [*wanted.list_namespace("shop")]
     assert [*ahead.owned_by(POD, "o1")] == [*wanted.owned_by(POD, "o1")]
     assert [*ahead.dependents("o1")] == sorted(wanted.dependents("o1"), key=lambda obj: key_of(obj).text)
