@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypedDict
+from typing import Final, NamedTuple, TypedDict
 
 import orjson
 
@@ -24,6 +24,9 @@ from gitops.kinds.errors import Unavailable
 log = logging.getLogger(__name__)
 
 READY_SECONDS_MAX: Final = 15.0
+HELLO_SECONDS_MAX: Final = (
+    10.0  # One that is busy, or that reloads, is not one that hangs: replacing it costs requests.
+)
 STOP_SECONDS_MAX: Final = 3.0
 POLL_SECONDS: Final = 0.02
 HEALTHY_SECONDS: Final = 5.0  # One that lived as long is started again at once; others wait longer each time.
@@ -39,14 +42,22 @@ class Record(TypedDict):
     started: str  # Field 22 of /proc/PID/stat: pids are used again, the pair is not.
 
 
+class Greeting(NamedTuple):
+    """Of whoever answers: a predecessor that is still there is not the one that was started."""
+
+    version: str
+    pid: int
+
+
 @dataclass(frozen=True, slots=True)
 class HelperSpec:
-    """`version`: what a helper of today answers to a hello."""
+    """`version`: what a helper of today answers to a hello. `gentle`: the signal by which it ends what it has first."""
 
     name: str
     command: tuple[str, ...]
     run_dir: Path
     version: str
+    gentle: signal.Signals = signal.SIGTERM
 
     @property
     def record_file(self) -> Path:
@@ -58,9 +69,9 @@ class HelperSpec:
 
 
 class Helper:
-    """`hello` asks the running one for its version; raises Unavailable while it does not answer."""
+    """`hello` asks the running one who it is; raises Unavailable while it does not answer."""
 
-    def __init__(self, spec: HelperSpec, hello: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, spec: HelperSpec, hello: Callable[[], Awaitable[Greeting]]) -> None:
         self.spec = spec
         self._hello = hello
         self._pid = 0
@@ -82,23 +93,35 @@ class Helper:
 
     async def _ensure(self) -> bool:
         record = read_record(self.spec.record_file)
+        version = await self._version_of(record) if record is not None else ""
         if record is None or not is_alive(record):
             await self._start()
             return True
-        try:
-            if await self._hello() == self.spec.version:
-                self._pid = record["pid"]
-                return False
-        except Unavailable:
-            log.warning("a helper does not answer", extra={"fields": {"helper": self.spec.name}})
+        if version == self.spec.version:
+            self._pid = record["pid"]
+            return False
         # The successor first: helpers share their ports with it, so nobody asks in vain meanwhile.
         try:
             await self._start()
         except Unavailable:
             self._write(record)
             raise
-        await stop(record)
+        await stop(record, self.spec.gentle)
         return True
+
+    async def _version_of(self, record: Record) -> str:
+        """'' if it does not say in time, or ends meanwhile."""
+        end = monotonic() + HELLO_SECONDS_MAX
+        while is_alive(record):
+            try:
+                return (await self._hello()).version
+            except Unavailable as error:
+                if monotonic() > end:
+                    fields = {"helper": self.spec.name, "error": str(error)}
+                    log.warning("a helper does not answer", extra={"fields": fields})
+                    return ""
+            await asyncio.sleep(POLL_SECONDS)
+        return ""
 
     async def keep(self) -> None:
         """Start it again whenever it ends, until cancelled."""
@@ -132,8 +155,8 @@ class Helper:
         end = monotonic() + READY_SECONDS_MAX
         while is_alive(record) and monotonic() < end:
             with suppress(Unavailable):
-                # Its predecessor may still answer for a moment.
-                if await self._hello() == self.spec.version:
+                # Its predecessor may still answer for a moment, and must not go before it does.
+                if await self._hello() == (self.spec.version, self._pid):
                     log.info(
                         "a helper was started", extra={"fields": {"helper": self.spec.name, "pid": self._pid}}
                     )
@@ -181,14 +204,15 @@ def spawn(spec: HelperSpec) -> int:
         raise Unavailable(f"{spec.command[0]} cannot be started: {error}") from error
 
 
-async def stop(record: Record) -> None:
-    """SIGTERM, then SIGKILL. One that is gone already is fine; a stranger that got its pid is left alone."""
-    for number, wait_seconds in ((signal.SIGTERM, STOP_SECONDS_MAX), (signal.SIGKILL, STOP_SECONDS_MAX)):
+async def stop(record: Record, first: signal.Signals = signal.SIGTERM) -> None:
+    """SIGTERM, then SIGKILL, after a gentler signal if one is given. One that is gone already is fine; a stranger that
+    got its pid is left alone."""
+    for number in dict.fromkeys((first, signal.SIGTERM, signal.SIGKILL)):
         if not is_alive(record):
             return
         with suppress(ProcessLookupError):
             os.kill(record["pid"], number)
-        end = monotonic() + wait_seconds
+        end = monotonic() + STOP_SECONDS_MAX
         while is_alive(record) and monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
 

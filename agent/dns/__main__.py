@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,9 @@ class _Program:
         self._table_file = table_file
         content = table_file.read_bytes()
         self.server = DnsServer(orjson.loads(content))
-        self._hello = Hello(version=code_version(Path(__file__).parent), table=sha256(content).hexdigest())
+        self._hello = Hello(
+            version=code_version(Path(__file__).parent), pid=os.getpid(), table=sha256(content).hexdigest()
+        )
 
     def answer(self, question: Question) -> Hello:
         if question == "reload":

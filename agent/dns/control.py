@@ -15,6 +15,7 @@ ANSWER_SECONDS_MAX: Final = 5.0
 
 class Hello(TypedDict):
     version: str
+    pid: int
     table: str  # Digest of the table's file, as it was when it was read.
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from agent.dns import control
 from agent.dns.table import DnsTable
-from agent.helpers import Helper, HelperSpec, code_version
+from agent.helpers import Greeting, Helper, HelperSpec, code_version
 from gitops.kinds.errors import Unavailable
 
 
@@ -58,8 +58,8 @@ class DnsDriver:
         if (await control.ask(self._socket, "reload"))["table"] != digest:
             raise Unavailable("DNS did not take its new table")
 
-    async def _hello(self) -> str:
-        return (await control.ask(self._socket, "hello"))["version"]
+    async def _hello(self) -> Greeting:
+        return await greeting(self._socket)
 
     def _write(self, content: bytes) -> None:
         path = self._settings.table_file
@@ -67,3 +67,9 @@ class DnsDriver:
         draft = path.with_suffix(".new")
         draft.write_bytes(content)
         draft.replace(path)
+
+
+async def greeting(socket_file: Path) -> Greeting:
+    """Of the process behind a socket; pid 0: one of an earlier version, which does not tell. Raises Unavailable."""
+    hello = await control.ask(socket_file, "hello")
+    return Greeting(hello["version"], hello.get("pid", 0))

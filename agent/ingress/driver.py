@@ -9,6 +9,7 @@ import logging
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from agent.helpers import Helper, HelperSpec
+from agent.helpers import Greeting, Helper, HelperSpec
 from agent.ingress import certificates, haproxy
 from agent.ingress.haproxy import Certificate, ProxySettings, Rendered
 from agent.ingress.routes import Plan, TlsUse, Trouble
@@ -69,7 +70,9 @@ class IngressDriver:
         socket_file = settings.run_dir / "haproxy.sock"
         self._socket = HaproxySocket(socket_file)
         command = ("haproxy", "-W", "-S", f"{socket_file},mode,600", "-f", str(self._settings.config_file))
-        self.helper = Helper(HelperSpec("haproxy", command, settings.run_dir, VERSION), self._hello)
+        # SIGUSR1: it listens no more and ends when its requests have.
+        spec = HelperSpec("haproxy", command, settings.run_dir, VERSION, gentle=signal.SIGUSR1)
+        self.helper = Helper(spec, self._hello)
 
     async def start(self) -> bool:
         """Take over the proxy of an earlier agent, or start it from its last file. False: there is none yet."""
@@ -90,7 +93,7 @@ class IngressDriver:
             self.applied, self.troubles = Plan(), ()
             return
         await asyncio.to_thread(self._prepare)
-        running, now = await self._running()
+        running, now = await self._present()
         slots = {each.name: assign(now.get(each.name, ()), each.endpoints) for each in plan.backends}
         usable, troubles = await asyncio.to_thread(self._write_certificates, plan.tls, secrets)
         rendered = haproxy.render(plan, slots, usable, self._settings)
@@ -117,28 +120,41 @@ class IngressDriver:
         """Requests that the proxy has open at this pod. 0 where no proxy runs. Raises Unavailable."""
         return await self._socket.open_flows(pod_ip) if self.helper.is_running() else 0
 
-    async def _hello(self) -> str:
+    async def _hello(self) -> Greeting:
         await self._socket.structure()
-        return VERSION
+        return Greeting(VERSION, await self._socket.master())
 
-    async def _running(self) -> tuple[str, dict[str, Slots]]:
-        """What the proxy itself says, so that nothing has to be remembered. ('', {}): none runs."""
+    async def _present(self) -> tuple[str, dict[str, Slots]]:
+        """What the proxy itself says, so that nothing has to be remembered. ('', {}): none runs. Raises Unavailable.
+
+        One that is slow is waited for: taken for none it would be replaced, and its clients refused meanwhile.
+        """
         if not self.helper.is_running():
             return "", {}
         try:
-            return await self._socket.structure(), await self._socket.slots((await self._socket.workers())[0])
+            return await self._told()
         except Unavailable:
-            return "", {}
+            await self.helper.ensure()
+            return await self._told()
+
+    async def _told(self) -> tuple[str, dict[str, Slots]]:
+        return await self._socket.structure(), await self._socket.slots((await self._socket.workers())[0])
+
+    async def _structure(self) -> str:
+        """Of the file that it has loaded; '' while it does not say."""
+        try:
+            return await self._socket.structure()
+        except Unavailable:
+            return ""
 
     async def _load(self, structure: str, *, is_running: bool) -> None:
-        if is_running:
+        # One that somebody else has started meanwhile may have read the file of before.
+        if is_running or not await self.helper.ensure():
             with suppress(Unavailable):  # The master answers by starting itself anew.
                 await self._socket.ask("reload")
-        else:
-            await self.helper.ensure()
         try:
             async with asyncio.timeout(RELOAD_SECONDS_MAX):
-                while (await self._running())[0] != structure:
+                while await self._structure() != structure:
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise Unavailable(

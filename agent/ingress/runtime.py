@@ -12,7 +12,7 @@ from agent.services.table import Backend
 from gitops.kinds.errors import Unavailable
 
 ANSWER_SECONDS_MAX: Final = 5.0
-LISTENING_SECONDS_MAX: Final = 1.0
+LISTENING_SECONDS_MAX: Final = 4.0  # A master that reloads reads all its files before it listens again.
 RETRY_SECONDS: Final = 0.02
 CONFIGURED_OFF: Final = (
     4  # The line in the file says `disabled`: this bit stays when the server is switched on.
@@ -63,6 +63,14 @@ class HaproxySocket:
         if found := list(parse_workers(await self.ask("show proc"))):
             return found
         raise Unavailable(f"HAProxy at {self._path} has no worker")
+
+    async def master(self) -> int:
+        """Its pid. Raises Unavailable."""
+        for line in (await self.ask("show proc")).splitlines():
+            words = line.split()
+            if len(words) >= 2 and words[1] == "master" and words[0].isdigit():
+                return int(words[0])
+        raise Unavailable(f"HAProxy at {self._path} has no master")
 
     async def tell(self, worker: int, commands: Sequence[str]) -> None:
         """An old worker that has just ended is none of our concern."""
