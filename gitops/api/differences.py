@@ -28,6 +28,7 @@ from gitops.kinds.gitward import (
     Claim,
     Declared,
     declared_key,
+    first_claim,
     live_key,
 )
 from gitops.kinds.keys import Key
@@ -91,13 +92,13 @@ def _would_be(view: View, key: Key, claim: Claim, now: datetime, commit: str) ->
     stated = {"apiVersion": f"{name.group}/v1", "kind": name.kind, "metadata": meta, "claims": [claim]}
     told = _difference(view, cast(Declared, stated), claim["source"], now, commit)
     known = view.get(DECLARED, name)
-    if told is not None and known is not None and _claim(known)["source"] != claim["source"]:
-        told["why"] = f"it would wait: source {_claim(known)['source']} declares it first"
+    if told is not None and known is not None and first_claim(known)["source"] != claim["source"]:
+        told["why"] = f"it would wait: source {first_claim(known)['source']} declares it first"
     return told
 
 
 def _let_go(view: View, record: Declared, source: str, commit: str) -> Json | None:
-    claim, key = _claim(record), live_key(key_of(record))
+    claim, key = first_claim(record), live_key(key_of(record))
     if claim["source"] != source or claim["state"] == "withdrawn" or view.object(key) is None:
         return None
     return {**_told(key, claim, "extra"), "why": f"{commit[:7]} does not state it", "fields": []}
@@ -118,14 +119,10 @@ async def _records_at(store: Store, at: str, records: list[Declared]) -> list[De
 
 def _since(view: View, record: Declared, source: str, at: str) -> Json | None:
     """What that commit did not know: it would go."""
-    claim, key = _claim(record), live_key(key_of(record))
+    claim, key = first_claim(record), live_key(key_of(record))
     if (source and claim["source"] != source) or view.object(key) is None:
         return None
     return {**_told(key, claim, "extra"), "why": f"it came after {at}", "fields": []}
-
-
-def _claim(record: Declared) -> Claim:
-    return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])
 
 
 def _told(key: Key, claim: Claim, state: str) -> Json:
@@ -135,7 +132,7 @@ def _told(key: Key, claim: Claim, state: str) -> Json:
 
 def _difference(view: View, record: Declared, source: str, now: datetime, at: str) -> Json | None:
     """None: nothing differs, or the claim that counts is another source's."""
-    claim = _claim(record)
+    claim = first_claim(record)
     if source and claim["source"] != source:
         return None
     key = live_key(key_of(record))

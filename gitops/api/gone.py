@@ -3,7 +3,7 @@
 from typing import NamedTuple, cast
 
 from gitops.kinds.errors import Expired
-from gitops.kinds.gitward import GIT_SOURCE, Claim, Declared, declared_key
+from gitops.kinds.gitward import GIT_SOURCE, Declared, declared_key
 from gitops.kinds.keys import Key
 from gitops.store.contract import Revision, Store
 
@@ -37,8 +37,3 @@ async def last_record(store: Store, key: Key) -> Gone | None:
         if record is not None and any(claim["state"] != "withdrawn" for claim in record["claims"]):
             return Gone(record, commit, before)
     return None
-
-
-def first_standing(record: Declared) -> Claim:
-    """The claim that counts; of a record that is on its way out the first."""
-    return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])

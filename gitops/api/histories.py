@@ -10,10 +10,18 @@ from aiohttp import web
 
 from gitops.api.context import FACTS, STORE
 from gitops.api.gitward import allow_operators, answer, key_asked
-from gitops.api.gone import first_standing, last_record
+from gitops.api.gone import last_record
 from gitops.api.reasons import facts
 from gitops.kinds.errors import Expired, NotFound
-from gitops.kinds.gitward import GIT_SOURCE, Claim, CommitTimes, Declared, GitSourceStatus, declared_key
+from gitops.kinds.gitward import (
+    GIT_SOURCE,
+    Claim,
+    CommitTimes,
+    Declared,
+    GitSourceStatus,
+    declared_key,
+    first_claim,
+)
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import micro_timestamp
 from gitops.store.contract import Revision, Store
@@ -84,11 +92,11 @@ async def _changes(store: Store, key: Key) -> list[Claim]:
         gone = await last_record(store, key)
         if gone is None:
             raise NotFound(f"no source declares {key}, nor did one as far back as the past reaches")
-        record, claim = gone.record, first_standing(gone.record)
+        record, claim = gone.record, first_claim(gone.record)
         changes.append(cast(Claim, {**_by(claim, gone.commit), "state": "withdrawn"}))
     later = Revision(0)  # Of the version before which `record` stood.
     for _ in range(VERSIONS_MAX):
-        claim = first_standing(record)
+        claim = first_claim(record)
         if claim["state"] != "withdrawn" and (not changes or _what(claim) != _what(changes[-1])):
             if changes and (mover := await _mover(store, claim, changes[-1], later)):
                 changes[-1] = _by(changes[-1], mover)

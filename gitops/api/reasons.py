@@ -9,12 +9,12 @@ from aiohttp import web
 from gitops.admission.fields import decode, shown
 from gitops.api.context import FACTS, STORE
 from gitops.api.gitward import allow_operators, answer, key_asked
-from gitops.api.gone import first_standing, last_record
+from gitops.api.gone import last_record
 from gitops.kinds.commits import FactsOf
 from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.errors import NotFound
-from gitops.kinds.gitward import DECLARED, Claim, Declared, declared_key, live_key
+from gitops.kinds.gitward import DECLARED, Claim, Declared, declared_key, first_claim, live_key
 from gitops.kinds.health import health
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import Condition, KubeObject, controller_of, key_of, timestamp, uid
@@ -58,7 +58,7 @@ async def _gone(request: web.Request, key: Key) -> Json:
     found = await last_record(request.app[STORE], key)
     if found is None:
         raise NotFound(f"there is no {key}, and no source declares one")
-    claim, facts_of = first_standing(found.record), request.app[FACTS]
+    claim, facts_of = first_claim(found.record), request.app[FACTS]
     removed = {"commit": found.commit, **await facts(facts_of, claim["source"], found.commit)}
     return {"object": key._asdict(), "live": False, "madeBy": [], "status": {}, "removedBy": removed,
             "declared": await _declared(found.record, facts_of)}  # fmt: skip

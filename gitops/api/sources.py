@@ -1,6 +1,6 @@
-"""`gitsources/<name>/sync`: POST says "look now", GET asks how it stands. Both answer with the source as it is now.
+"""`gitsources/<name>/sync`: POST says "look now", GET asks how it stands. Both answer with the source.
 
-It is only a hint, as a webhook is: who wants to know how it ended reads the source until its `lastLook` is newer.
+POST answers when that look has ended, which may take as long as a fetch does; what it found is in the source's status.
 """
 
 import inspect
@@ -17,11 +17,13 @@ async def sync(request: web.Request, target: Target) -> web.StreamResponse:
     view = request.app[STORE].view()
     asks = request.method == "POST"
     authorize(view, request[USER], "create" if asks else "get", target)
-    source = view.object(target.kind.key("", target.name))
+    key = target.kind.key("", target.name)
+    source = view.object(key)
     if source is None:
         raise not_found(target)
     if asks:
         told = request.app[TRIGGER](target.name)
         if inspect.isawaitable(told):
             await told
+        source = view.object(key) or source
     return web.Response(body=encode(source), content_type="application/json", status=202 if asks else 200)

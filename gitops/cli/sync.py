@@ -21,6 +21,9 @@ from gitops.kinds.objects import KubeObject
 from gitops.kinds.printable import shown
 
 POLL_SECONDS: Final = 0.25
+LOOK_SECONDS_MAX: Final = (
+    900.0  # A first fetch may take five minutes; one that is on when we ask goes before ours.
+)
 WAITED_FOR: Final = (DEPLOYMENT, REPLICA_SET, POD)
 
 
@@ -38,7 +41,8 @@ async def _sync(kubeconfig: Path, name: str, *, wait: bool, timeout_seconds: flo
         is_held = False
         for source in await _sources(client, name):
             looked = str(source["metadata"].get("name"))
-            await client.request("POST", f"/apis/gitward.io/v1alpha1/gitsources/{looked}/sync")
+            path = f"/apis/gitward.io/v1alpha1/gitsources/{looked}/sync"
+            await client.request("POST", path, patience_seconds=LOOK_SECONDS_MAX)
             is_held |= await _report(client, looked, wait=wait, timeout_seconds=timeout_seconds)
         if is_held:
             raise DeletionsHeld(HELD)

@@ -193,9 +193,13 @@ class Client:
         params: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
+        patience_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> dict[str, Any]:
         """Any request whose answer is one JSON object, as it came (secrets not wrapped)."""
-        async with self._asked(method, path, params=params, body=body, content_type=content_type) as answer:
+        limit = aiohttp.ClientTimeout(total=patience_seconds)
+        async with self._asked(
+            method, path, params=params, body=body, content_type=content_type, timeout=limit
+        ) as answer:
             found: dict[str, Any] = orjson.loads(await answer.read())
             return found
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from gitops.admission import merge
 from gitops.controllers.apply_order import first_on_its_way
-from gitops.controllers.records import News, as_record, first_claim, is_applied, told, waking_id
+from gitops.controllers.records import News, as_record, is_applied, told, waking_id
 from gitops.controllers.replacing import cannot_change
 from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
@@ -21,7 +21,16 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid
-from gitops.kinds.gitward import DECLARED, DECLARED_GROUP, MANAGER, Claim, Declared, declared_key, live_key
+from gitops.kinds.gitward import (
+    DECLARED,
+    DECLARED_GROUP,
+    MANAGER,
+    Claim,
+    Declared,
+    declared_key,
+    first_claim,
+    live_key,
+)
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.marks import MANAGED_BY, PRUNE, belongs_to_api, is_never_pruned, may_be_replaced

@@ -8,8 +8,8 @@ Source: gitops-engine, `pkg/sync/sync_tasks.go`, for which kinds come before whi
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gitops.controllers.records import first_claim, is_applied
-from gitops.kinds.gitward import DECLARED, declared_key
+from gitops.controllers.records import is_applied
+from gitops.kinds.gitward import DECLARED, declared_key, first_claim
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, group_of
 from gitops.reconcile import Reader

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
-from gitops.controllers.records import first_claim, is_applied, waits_behind
+from gitops.controllers.records import is_applied, waits_behind
 from gitops.kinds import registry
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
-from gitops.kinds.gitward import DECLARED, DECLARED_GROUP, Declared, declared_key, live_key
+from gitops.kinds.gitward import DECLARED, DECLARED_GROUP, Declared, declared_key, first_claim, live_key
 from gitops.kinds.health import health
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, is_going, key_of, uid

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, cast
 
-from gitops.kinds.gitward import Claim, Declared, DeclaredStatus, live_key
+from gitops.kinds.gitward import Claim, Declared, DeclaredStatus, first_claim, live_key
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, OwnerReference, key_of, with_meta
 from gitops.reconcile import NOTHING, Writes
@@ -22,11 +22,6 @@ class News(NamedTuple):
     waiting: str = ""
     kept: str = ""
     after: Key | None = None
-
-
-def first_claim(record: Declared) -> Claim:
-    """The claim that counts."""
-    return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])
 
 
 def is_applied(record: Declared) -> bool:

@@ -191,3 +191,8 @@ def live_key(key: Key) -> Key:
     """The inverse of `declared_key`. Kinds hold no dot, so the first dot parts kind and group."""
     kind, _, group = key.kind.partition(".")
     return Key(group, kind, key.namespace, key.name)
+
+
+def first_claim(record: Declared) -> Claim:
+    """The claim that counts: the first that stands; of a record that is on its way out the first."""
+    return next((claim for claim in record["claims"] if claim["state"] == "declared"), record["claims"][0])

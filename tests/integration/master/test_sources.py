@@ -8,7 +8,7 @@ import pytest
 
 from gitops.kinds.core.config import CONFIG_MAP, SECRET
 from gitops.kinds.core.event import EVENT
-from gitops.kinds.errors import NotFound
+from gitops.kinds.errors import NotFound, Unavailable
 from gitops.kinds.gitward import GIT_SOURCE, GitSourceStatus
 from tests.integration.master.whole import Site, Whole, config_map, manifest
 from tests.integration.sync.repository import Repository
@@ -132,6 +132,23 @@ def test_what_happens_to_a_source_is_told_in_events(site: Site) -> None:
         reasons = sorted(event.get("reason", "") for event in events)
         assert reasons == ["BranchRewritten", *["CommitDeclared"] * 3, "CommitHeldBack"]
         assert {event["involvedObject"].get("name") for event in events} == {"shop"}
+
+    site.run(story)
+
+
+def test_who_asks_for_a_look_is_answered_when_it_has_ended_with_what_it_found(site: Site) -> None:
+    """Symptom: the answer was the source as it was before; and a first fetch of half a minute failed `gitward sync`."""
+    site.repository.commit({"a.yaml": config_map("a")})
+
+    async def story(whole: Whole) -> None:
+        commit = site.repository.commit({"b.yaml": config_map("b")})
+        path = "/apis/gitward.io/v1alpha1/gitsources/shop/sync"
+
+        answer = await whole.admin.request("POST", path, patience_seconds=60)
+
+        assert answer["status"]["commit"]["declared"] == commit
+        with pytest.raises(Unavailable):
+            await whole.admin.request("POST", path, patience_seconds=0.000_001)
 
     site.run(story)
 
