@@ -1,6 +1,8 @@
 """What a node may make of pods: the mirror of one that it runs from a file of its own, and nothing that lets it read.
 
-A node may read what its pods refer to, so a mirror refers to nothing. Source: Kubernetes, NodeRestriction (`admitPod`).
+A node may read what its pods refer to, so a mirror refers to nothing. It is the Node's own, by uid: a pod of nobody, or
+of another's uid, would count as a replica of whoever selects it, and others would be deleted for it.
+Source: Kubernetes, NodeRestriction (`admitPod`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,20 +12,22 @@ from gitops.api.nodes import references
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import Forbidden
-from gitops.kinds.objects import KubeObject
+from gitops.kinds.objects import KubeObject, uid
+from gitops.reconcile import Reader
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 _REFERRING: Final = ("serviceAccountName", "serviceAccount", "resourceClaims", "imagePullSecrets")
 
 
-def refuse_other_pods(node: str, pod: KubeObject) -> None:
+def refuse_other_pods(view: Reader, node: str, pod: KubeObject) -> None:
     """Raises Forbidden for what is no mirror of a static pod of this node."""
-    for why in _reasons(node, pod):
+    found = view.get(NODE, NODE.key("", node))
+    for why in _reasons(node, uid(found) if found is not None else "", pod):
         name = pod["metadata"].get("name", "")
         raise Forbidden(f'pods "{name}" is forbidden: node "{node}" can only create {why}')
 
 
-def _reasons(node: str, pod: KubeObject) -> Iterator[str]:
+def _reasons(node: str, node_uid: str, pod: KubeObject) -> Iterator[str]:
     annotations: object = pod["metadata"].get("annotations")
     spec: object = cast(Mapping[str, Any], pod).get("spec")
     if not isinstance(annotations, Mapping) or not annotations.get(MIRROR):
@@ -33,11 +37,20 @@ def _reasons(node: str, pod: KubeObject) -> Iterator[str]:
         return
     if pod["metadata"].get("generateName"):
         yield "pods with a name"
-    for owner in pod["metadata"].get("ownerReferences") or ():
-        if (owner.get("kind"), owner.get("name"), owner.get("apiVersion")) != (NODE.kind, node, "v1"):
-            yield "pods with an owner reference set to itself"
+    if not _is_owned_by(pod, {"apiVersion": "v1", "kind": NODE.kind, "name": node, "uid": node_uid}):
+        yield "pods whose only owner reference is its Node, with its uid and as the controller"
     if _refers(pod, spec):
         yield "pods that refer to no service account, Secret, ConfigMap or claim"
+
+
+def _is_owned_by(pod: KubeObject, node: Mapping[str, str]) -> bool:
+    owners: object = pod["metadata"].get("ownerReferences")
+    if not isinstance(owners, list) or len(owners) != 1 or not isinstance(owners[0], Mapping):
+        return False
+    stated = {
+        name: value for name, value in owners[0].items() if (name, value) != ("blockOwnerDeletion", False)
+    }
+    return bool(node["uid"]) and stated == {**node, "controller": True}
 
 
 def _refers(pod: KubeObject, spec: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from gitops.api.bodies import object_of
 from gitops.api.context import CLOCK, CLUSTER, MINT, STORE, TARGET, USER, Target
 from gitops.api.nodes import node_of
 from gitops.api.patching import change_of
-from gitops.api.restriction import restricted
+from gitops.api.restriction import created, restricted
 from gitops.api.status import already_exists, conflict, not_found
 from gitops.api.validation import checked
 from gitops.api.writes import Asked, answer, asked_of, carry_out, transaction
@@ -43,7 +43,7 @@ async def create(request: web.Request, target: Target) -> web.StreamResponse:
     if asked.by_person:
         body, told = checked(target.kind, body, asked.mode, twice)
     if (node := node_of(user)) is not None:
-        body = restricted(node, target.kind, None, body, "")
+        body = created(view, node, target.kind, body)
 
     def build(reader: Reader) -> Txn:
         obj = admit_create(

@@ -15,6 +15,7 @@ from gitops.kinds.core.storage import DATA_FINALIZER, PERSISTENT_VOLUME
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, annotations_of, with_meta
+from gitops.reconcile import Reader
 
 _LABELS: Final = frozenset(
     {
@@ -28,6 +29,13 @@ _PREFIXES: Final = ("kubelet.kubernetes.io", "node.kubernetes.io")  # And what l
 _RESERVED: Final = ("kubernetes.io", "k8s.io")
 
 
+def created(view: Reader, node: str, kind: Kind[Any], new: KubeObject) -> KubeObject:
+    """What of an object that a node creates is taken. Raises Forbidden."""
+    if kind is POD:
+        refuse_other_pods(view, node, new)
+    return restricted(node, kind, None, new, "")
+
+
 def restricted(
     node: str, kind: Kind[Any], old: KubeObject | None, new: KubeObject, subresource: str
 ) -> KubeObject:
@@ -35,8 +43,6 @@ def restricted(
     if old is not None and subresource == "status":
         version = new["metadata"].get("resourceVersion", "")
         return cast(KubeObject, {**new, "metadata": {**old["metadata"], "resourceVersion": version}})
-    if kind is POD and old is None:
-        refuse_other_pods(node, new)
     if kind is PERSISTENT_VOLUME and old is not None:
         left = [one for one in old["metadata"].get("finalizers") or () if one != DATA_FINALIZER]
         return with_meta(old, finalizers=left, resourceVersion=new["metadata"].get("resourceVersion", ""))

@@ -60,6 +60,14 @@ NEW_POD: Final = {
         "volumes": [{"name": "v", "secret": {"secretName": "theirs"}}],
     },
 }
+FAKE_REPLICA: Final = {  # Ready whenever the thief says so: a ReplicaSet would delete honest pods for it.
+    "metadata": {
+        "name": "fake",
+        "labels": {"app": "web"},
+        "annotations": {"kubernetes.io/config.mirror": "x"},
+    },
+    "spec": {"nodeName": "stolen", "containers": [{"name": "c", "image": "i"}]},
+}
 
 FORBIDDEN: Final = [
     # Secrets and ConfigMaps that no pod of its own needs, and all of them at once.
@@ -81,6 +89,7 @@ FORBIDDEN: Final = [
     ("POST", f"{CORE}/secrets", {"metadata": {"name": "new"}}),
     # Pods: neither made nor changed, and those of others not even seen.
     ("POST", f"{CORE}/pods", NEW_POD),
+    ("POST", f"{CORE}/pods", FAKE_REPLICA),
     ("PUT", f"{CORE}/pods/mine", NEW_POD),
     ("PATCH", f"{CORE}/pods/mine", BODY),
     ("GET", f"{CORE}/pods", None),
