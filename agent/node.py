@@ -298,7 +298,13 @@ def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> No
         node_address="" if address == LOOPBACK else address,
         overlay=settings.overlay,
     )
-    return NodeNetworkSettings(network, settings.run_dir, settings.ingress_http, settings.ingress_https)
+    return NodeNetworkSettings(
+        network,
+        settings.run_dir,
+        settings.ingress_http,
+        settings.ingress_https,
+        service_proxy=settings.service_proxy,
+    )
 
 
 async def down_containers(settings: NodeSettings) -> list[str]:

@@ -56,6 +56,7 @@ class NodeNetworkSettings:
     ingress_http: str
     ingress_https: str
     resolv_conf: Path = RESOLV_CONF
+    service_proxy: str = "auto"  # auto, iptables or nftables.
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class NodeNetwork:
                 network.service_cidr,
                 network.gateway,
                 network.dns_address,
-            )
+            ),
+            settings.service_proxy,
         )
         self._dns = DnsDriver(
             DnsSettings(network.dns_address, network.state_dir / "dns.json", settings.run_dir)

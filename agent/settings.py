@@ -39,6 +39,7 @@ class NodeSettings:
     node_ip: str = ""  # Where other nodes reach this one; '': found out.
     overlay: str = "auto"  # How packets get there: auto, direct or vxlan.
     static_pods: Path | None = None  # A directory of manifests that this node runs by itself.
+    service_proxy: str = "auto"  # What leads to services: auto, iptables or nftables.
 
     @property
     def volumes_dir(self) -> Path:

@@ -20,9 +20,11 @@ from agent.network.bridge import delete_routes
 from agent.network.links import marked
 from agent.network.netlink import IPRoute, NetlinkError
 from agent.network.settings import BRIDGE, OVERLAY, cluster_of_alias
+from agent.services import nft
 from agent.services.backend import LEGACY_TABLES, Iptables
 from agent.services.driver import TABLES
 from agent.services.iptables import restore_nothing
+from agent.services.nftables import TABLE
 from agent.volumes.mounts import mounts_under, unmount
 from gitops.kinds.errors import Unavailable
 
@@ -98,6 +100,11 @@ def _remove_rules() -> Iterator[str]:
         if text:
             program.restore(text)
             yield f"removed chains GITWARD-… ({program.program})"
+    if nft.is_usable():
+        table = nft.Nft()
+        if table.chains():
+            table.remove()
+            yield f"removed table {TABLE} (nftables)"
 
 
 def _remove_links(cluster: str | None) -> Iterator[str]:

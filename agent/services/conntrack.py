@@ -55,7 +55,11 @@ def open_flows(flows: Iterable[Flow], pod_ip: str, gateway: str) -> int:
 def gone_udp(old: ServiceTable, new: ServiceTable) -> list[Forgotten]:
     """UDP has no end: without help a known flow goes to the old backend for ever, and one that met nobody at a port of
     the node goes on meeting nobody. To an address of a service that nobody serves no flow is remembered."""
-    now = {_place(port): {backend.address for backend in port.backends} for port in new.ways}
+    now = {
+        _place(port): {backend.address for backend in port.backends}
+        for port in new.ways
+        if port.protocol == "udp"
+    }
     before = {_place(port) for port in old.ways if port.backends}
     gone = [
         Forgotten(port.address, port.port, backend.address)

@@ -56,15 +56,21 @@ Chains = Mapping[str, tuple[str, ...]]  # Chain -> its rules in order, without `
 Rules = Mapping[str, Chains]  # Table (filter, nat) -> chains.
 
 
-def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
-    """Pod-to-pod traffic does not walk the list of services: that is what the range is for."""
+def jumps(settings: RuleSettings, *, nat: bool = True) -> tuple[Jump, ...]:
+    """Pod-to-pod traffic does not walk the list of services: that is what the range is for. `nat` False: nftables does
+    that part."""
     to_host_ports = f"{LOCAL} -j {HOSTPORTS}"
     to_external = f"! -d {settings.cluster_pod_cidr} -j {EXTERNAL}"
     to_services = f"-d {settings.service_cidr} -j {SERVICES}"
-    return (
+    guards = (
         Jump("filter", "INPUT", f"-j {INPUT}"),
         Jump("filter", "FORWARD", f"-j {FORWARD}"),
         Jump("filter", "OUTPUT", f"-j {OUTPUT}"),
+    )
+    if not nat:
+        return guards
+    return (
+        *guards,
         Jump("nat", "PREROUTING", to_services),
         Jump("nat", "OUTPUT", to_services),
         Jump("nat", "PREROUTING", to_host_ports),
@@ -75,7 +81,9 @@ def jumps(settings: RuleSettings) -> tuple[Jump, ...]:
     )
 
 
-def render(table: ServiceTable, settings: RuleSettings) -> Rules:
+def render(table: ServiceTable, settings: RuleSettings, *, with_nat: bool = True) -> Rules:
+    if not with_nat:
+        return {"filter": _filter(table, settings), "nat": {}}
     served = [port for port in table.ports if port.backends]
     nat: dict[str, tuple[str, ...]] = {
         SERVICES: tuple(_dispatch(port) for port in served),
@@ -192,11 +200,14 @@ def _encapsulated(peers: Iterable[PeerRange]) -> Iterator[str]:
         yield f"{udp} -j DROP"
 
 
-def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str]) -> str:
-    """Text that makes our chains and jumps what they should be. `saved`: what iptables-save says of each table now."""
-    wanted = jumps(settings)
+def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str], *, only: str = "") -> str:
+    """Text that makes our chains and jumps what they should be. `saved`: what iptables-save says of each table now.
+    `only`: of this table."""
+    wanted = jumps(settings, nat=bool(rules["nat"]))
     blocks = []
     for table, chains in rules.items():
+        if only not in ("", table):
+            continue
         lines = saved[table].splitlines()
         old = sorted(set(_our_chains(lines)) - chains.keys())
         there = _our_jumps(lines)
@@ -206,7 +217,8 @@ def restore_all(rules: Rules, settings: RuleSettings, saved: Mapping[str, str]) 
         text += [f"-D {jump}" for jump in there if jump not in here]
         text += [f"-I {jump}" for jump in here if jump not in there]
         text += [f"-X {chain}" for chain in old]
-        blocks.append(_block(table, text))
+        if text:
+            blocks.append(_block(table, text))
     return "".join(blocks)
 
 

@@ -64,6 +64,7 @@ def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
             node_ip=_node_ip(told, credentials.url),
             overlay=told.overlay,
             static_pods=told.static_pods,
+            service_proxy=told.service_proxy,
             ingress_http=told.ingress_http,
             ingress_https=told.ingress_https,
             docker_host=os.environ.get("DOCKER_HOST", DOCKER_HOST),
@@ -123,6 +124,7 @@ async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         node_ip=_node_ip(told, told.master),
         overlay=told.overlay,
         static_pods=told.static_pods,
+        service_proxy=told.service_proxy,
     )
     log.info("joined", extra={"fields": {"node": name, "master": told.master, "cluster": node.cluster}})
     return node, Credentials(told.master, ca, joined.cert, key, server_name=SERVER_NAME)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, StaticPods, env
+from gitops.cli.flags import DataDir, Overlay, ServiceProxy, StaticPods, env
 
 
 def agent(  # One parameter a flag.
@@ -24,6 +24,7 @@ def agent(  # One parameter a flag.
     ] = "",
     overlay: Overlay = "auto",
     static_pods: StaticPods = None,
+    service_proxy: ServiceProxy = "auto",
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -43,6 +44,7 @@ def agent(  # One parameter a flag.
             node_ip=node_ip,
             overlay=overlay,
             static_pods=static_pods,
+            service_proxy=service_proxy,
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

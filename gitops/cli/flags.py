@@ -31,6 +31,9 @@ RenderBinDir = Annotated[
         help="Where kubectl and helm are. [default: D/bin, PATH]",
     ),
 ]
+ServiceProxy = Annotated[
+    str, typer.Option(envvar=env("SERVICE_PROXY"), help="What leads to services: auto, iptables or nftables.")
+]
 Overlay = Annotated[
     str, typer.Option(envvar=env("OVERLAY"), help="How pods reach other nodes: auto, direct or vxlan.")
 ]

@@ -8,7 +8,16 @@ from typing import Any, Final
 from gitops.cli.up_command import up
 
 OF_NODES: Final = frozenset(
-    {"node", "node_name", "node_ip", "overlay", "static_pods", "ingress_http", "ingress_https"}
+    {
+        "node",
+        "node_name",
+        "node_ip",
+        "overlay",
+        "service_proxy",
+        "static_pods",
+        "ingress_http",
+        "ingress_https",
+    }
 )
 
 

@@ -19,6 +19,7 @@ from gitops.cli.usage import WrongUsage
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 OVERLAY: Final = r"^(auto|direct|vxlan)$"
+SERVICE_PROXY: Final = r"^(auto|iptables|nftables)$"
 CONFIG_FILE: Final = Path("gitward.yaml")
 KUBECONFIG_NAME: Final = "admin.kubeconfig"
 
@@ -82,6 +83,7 @@ class AgentSettings(BaseModel):
     node_ip: Ip
     overlay: str = Field(pattern=OVERLAY)
     static_pods: Path | None = None
+    service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     ingress_http: Address
     ingress_https: Address
 
@@ -134,6 +136,7 @@ class UpSettings(BaseModel):
     node_ip: Ip = ""
     overlay: str = Field(default="auto", pattern=OVERLAY)
     static_pods: Path | None = None
+    service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network

@@ -177,6 +177,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         node_ip=settings.node_ip,
         overlay=settings.overlay,
         static_pods=None if simulated else settings.static_pods,
+        service_proxy=settings.service_proxy,
     )
 
 

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 from agent.network import sysctls
@@ -42,6 +43,8 @@ def _rules() -> frozenset[str]:
     programs = ["iptables"]
     if LEGACY_TABLES.exists() and LEGACY_TABLES.read_text().strip():
         programs.append("iptables-legacy")
+    tables = run(("nft", "list", "tables")).splitlines() if which("nft") else []
+    ours = frozenset(f"nft {line}" for line in tables if line.endswith(" gitward"))
     lines = (
         f"{table} {line.split(' [')[0]}"
         for program in programs
@@ -49,4 +52,4 @@ def _rules() -> frozenset[str]:
         for line in run((f"{program}-save", "-t", table)).splitlines()
         if line.startswith(("-A", ":"))
     )
-    return frozenset(line for line in lines if not line.endswith(" ACCEPT") or " -A " in line)
+    return ours | frozenset(line for line in lines if not line.endswith(" ACCEPT") or " -A " in line)

@@ -187,7 +187,7 @@ def node(settings: NetworkSettings, tmp_path: Path) -> Iterator[NodeNetworkSetti
     teardown.remove(cluster="c1", network_state_dir=settings.state_dir, run_dir=run_dir, data_dir=tmp_path)
 
 
-@pytest.fixture(params=["iptables-nft", "iptables-legacy"])
+@pytest.fixture(params=["iptables-nft", "iptables-legacy", "nftables"])
 def traffic(
     settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, request: pytest.FixtureRequest
 ) -> Node:

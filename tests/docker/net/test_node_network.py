@@ -5,11 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -30,44 +27,8 @@ from tests.docker.net.cluster import (
     http,
     running,
 )
+from tests.docker.net.load import Load
 from tests.docker.snapshot import snapshot
-
-
-class Load:
-    """Constant requests in threads: kept-alive and fresh connections to the ingress, fresh ones to the service."""
-
-    def __init__(self) -> None:
-        self.answers: Counter[str] = Counter()
-        self._stop = threading.Event()
-        ways = ((HTTP, 25), (HTTP, 1), (f"{VIP}:80", 1), (f"{VIP}:80", 1))
-        self._threads = [threading.Thread(target=self._ask, args=way) for way in ways]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, where: str, requests_per_connection: int) -> None:
-        while not self._stop.is_set():
-            connection = HTTPConnection(where, timeout=5)
-            try:
-                for _ in range(requests_per_connection):
-                    connection.request("GET", "/", headers={"Host": "shop.example"})
-                    answer = connection.getresponse()
-                    answer.read()
-                    self.answers[f"{answer.status}"] += 1
-                    time.sleep(0.002)
-            except OSError as error:
-                self.answers[f"{where}: {error}"] += 1
-            except HTTPException as error:
-                self.answers[f"{where}: {error!r}"] += 1
-            finally:
-                connection.close()
 
 
 def test_no_request_is_lost_while_pods_are_killed_and_the_structure_changes(
@@ -91,7 +52,7 @@ def test_no_request_is_lost_while_pods_are_killed_and_the_structure_changes(
             servers = [await asyncio.to_thread(serve_python, host) for host in hosts]
             both = ("10.77.3.2", "10.77.3.3")
             await brought(network, a_state(*both))
-            with Load() as load:
+            with Load((HTTP, 25), (HTTP, 1), (f"{VIP}:80", 1), (f"{VIP}:80", 1)) as load:
                 for round_ in range(8):
                     more = tuple(
                         an_ingress(f"more-{each}", host=f"m{each}.example") for each in range(round_)

@@ -106,8 +106,7 @@ def test_a_pod_cannot_send_from_anothers_address(node: Node) -> None:
 def test_flushed_rules_are_put_back(node: Node) -> None:
     node.apply(a_table("10.77.3.2"))
     assert asyncio.run(node.driver.check())
-    for command in (("-F",), ("-t", "nat", "-F"), ("-X",)):
-        node.iptables(*command)
+    node.flush()
     assert node.b.get(f"http://{VIP}/") == ""
 
     assert not asyncio.run(node.driver.check())
@@ -118,8 +117,7 @@ def test_flushed_rules_are_put_back(node: Node) -> None:
 
 def test_rules_flushed_before_a_change_are_written_whole(node: Node) -> None:
     node.apply(a_table("10.77.3.2"))
-    for command in (("-F",), ("-X",), ("-t", "nat", "-F"), ("-t", "nat", "-X")):
-        node.iptables(*command)
+    node.flush()
 
     node.apply(a_table("10.77.3.3"))
     asyncio.run(node.driver.check())

@@ -39,9 +39,11 @@ class Node:
     def __init__(
         self, settings: NetworkSettings, new_host: Callable[[str], Any], serve: Any, program: str
     ) -> None:
-        self.program = program
+        """`program`: also `nftables`, where the host's own iptables is iptables-nft and services are nftables'."""
+        proxy = "nftables" if program == "nftables" else "iptables"
+        self.program = "iptables-nft" if program == "nftables" else program
         self.iptables("-A", "INPUT", "-s", "203.0.113.1", "-j", "DROP")
-        self.driver = ServicesDriver(rules_for(settings))
+        self.driver = ServicesDriver(rules_for(settings), proxy)
         network = Network(settings)
         self.a, self.b = new_host("10.77.3.2"), new_host("10.77.3.3")
 
@@ -56,6 +58,13 @@ class Node:
 
     def apply(self, table: ServiceTable) -> None:
         asyncio.run(self.driver.apply(table))
+
+    def flush(self) -> None:
+        """All rules of the host, by hand."""
+        for command in (("-F",), ("-X",), ("-t", "nat", "-F"), ("-t", "nat", "-X")):
+            self.iptables(*command)
+        if self.program != "iptables-legacy":
+            subprocess.run(("nft", "flush", "ruleset"), check=True)
 
     def iptables(self, *arguments: str) -> None:
         subprocess.run((self.program, *arguments), check=True)
