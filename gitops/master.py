@@ -33,6 +33,7 @@ from gitops.controllers.apply import APPLY
 from gitops.controllers.bootstrap import bootstrap
 from gitops.controllers.claims import CLAIMS
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
+from gitops.controllers.disruption import DISRUPTION
 from gitops.controllers.endpoints import ENDPOINTS_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from gitops.controllers.endpointslice_mirroring import MIRRORING_CONTROLLER
@@ -217,6 +218,7 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
         TIMELINE,
         DEPLOYMENT_CONTROLLER,
         REPLICASET_CONTROLLER,
+        DISRUPTION,
         SCHEDULER,
         CLAIMS,
         VOLUMES,

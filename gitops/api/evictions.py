@@ -3,7 +3,6 @@
 Source: Kubernetes, "API-initiated eviction"; kubernetes/pkg/registry/core/pod/storage/eviction.go, 1.35.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -18,10 +17,16 @@ from gitops.api.context import CLOCK, STORE, USER, Target
 from gitops.api.deletes import check_preconditions
 from gitops.api.status import not_found
 from gitops.api.writes import carry_out, transaction
-from gitops.kinds import registry
 from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal, pod_status
 from gitops.kinds.errors import BadRequest, Forbidden, GitwardError
-from gitops.kinds.objects import Condition, KubeObject, is_going, labels_of, timestamp
+from gitops.kinds.objects import Condition, is_going, labels_of, timestamp
+from gitops.kinds.policy import (
+    POD_DISRUPTION_BUDGET,
+    PodDisruptionBudget,
+    PodDisruptionBudgetStatus,
+    budget_status,
+    spec_of,
+)
 from gitops.kinds.selectors import matches
 from gitops.reconcile import Reader
 from gitops.store.contract import Position, Put, Txn
@@ -75,31 +80,29 @@ def counts(pod: Pod) -> bool:
     return not (is_terminal(pod) or is_going(pod) or pod_status(pod).get("phase", "Pending") == "Pending")
 
 
-def _budget_of(reader: Reader, pod: Pod) -> KubeObject | None:
-    kind = registry.find("policy", "PodDisruptionBudget")
-    assert kind is not None
+def _budget_of(reader: Reader, pod: Pod) -> PodDisruptionBudget | None:
     found = [
         one
-        for one in reader.list(kind, pod["metadata"].get("namespace", ""))
-        if matches(_of(one, "spec").get("selector"), labels_of(pod))
+        for one in reader.list(POD_DISRUPTION_BUDGET, pod["metadata"].get("namespace", ""))
+        if matches(spec_of(one).get("selector"), labels_of(pod))
     ]
     if len(found) > 1:
         raise SeveralBudgets(SEVERAL)
     return found[0] if found else None
 
 
-def _spent(budget: KubeObject, pod: Pod, now: datetime) -> KubeObject | None:
+def _spent(budget: PodDisruptionBudget, pod: Pod, now: datetime) -> PodDisruptionBudget | None:
     """The budget with this disruption counted; None: it does not count. Raises BudgetSpent and Forbidden."""
-    name, spec, status = budget["metadata"].get("name", ""), _of(budget, "spec"), _of(budget, "status")
-    healthy, wanted = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+    name, status = budget["metadata"].get("name", ""), budget_status(budget)
+    healthy, wanted = status["currentHealthy"], status["desiredHealthy"]
     if not is_ready(pod):
-        if spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        if spec_of(budget).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
             return None
         if healthy >= wanted > 0:
             return None  # It is not among the healthy, so they stay as many.
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
         raise BudgetSpent(f"{VIOLATES} The disruption budget {name} is still being processed by the server.")
-    allowed = status.get("disruptionsAllowed", 0)
+    allowed = status["disruptionsAllowed"]
     if allowed < 0:
         raise Forbidden(f"pdb disruptions allowed is negative: {name}")
     if allowed == 0:
@@ -107,8 +110,8 @@ def _spent(budget: KubeObject, pod: Pod, now: datetime) -> KubeObject | None:
             f"{VIOLATES} The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently"
         )
     gone = {**(status.get("disruptedPods") or {}), pod["metadata"].get("name", ""): timestamp(now)}
-    told = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": gone}
-    return cast(KubeObject, {**budget, "status": told})
+    told: PodDisruptionBudgetStatus = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": gone}
+    return {**budget, "status": told}
 
 
 def _told(pod: Pod, now: datetime) -> Pod:
@@ -122,10 +125,6 @@ def _told(pod: Pod, now: datetime) -> Pod:
     status = pod_status(pod)
     others = [one for one in status.get("conditions") or () if one["type"] != condition["type"]]
     return cast(Pod, {**pod, "status": {**status, "conditions": [*others, condition]}})
-
-
-def _of(obj: KubeObject, part: str) -> Mapping[str, Any]:
-    return cast(Mapping[str, Any], obj).get(part) or {}
 
 
 async def _asked(request: web.Request, target: Target) -> DeleteOptions:

@@ -1,6 +1,5 @@
 """apps/v1: Deployment and ReplicaSet, the fields that Gitward acts on (API reference 1.35)."""
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
@@ -129,25 +128,12 @@ def _check_strategy(strategy: DeploymentStrategy) -> Iterator[Problem]:
         yield wording.forbidden(field, "may not be specified when strategy `type` is 'Recreate'")
         return
     surge, unavailable = update.get("maxSurge", 0), update.get("maxUnavailable", 0)
-    yield from _check_amount(surge, f"{field}.maxSurge")
-    yield from _check_amount(unavailable, f"{field}.maxUnavailable")
-    if isinstance(unavailable, str) and unavailable[:-1].isdigit() and int(unavailable[:-1]) > 100:
-        yield wording.invalid(f"{field}.maxUnavailable", unavailable, "must not be greater than 100%")
+    yield from wording.amount(f"{field}.maxSurge", surge)
+    yield from wording.amount(f"{field}.maxUnavailable", unavailable)
+    yield from wording.at_most_all(f"{field}.maxUnavailable", unavailable)
     if surge in (0, "0%") and unavailable in (0, "0%"):
         why = "may not be 0 when `maxSurge` is 0"
         yield wording.invalid(f"{field}.maxUnavailable", unavailable, why)
-
-
-def _check_amount(amount: int | str, field: str) -> Iterator[Problem]:
-    """A number of pods, or a percentage of them."""
-    if isinstance(amount, int):
-        yield from wording.not_negative(field, amount)
-    elif not re.fullmatch("[0-9]+%", amount):
-        why = (
-            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
-            "used for validation is '[0-9]+%')"
-        )
-        yield wording.invalid(field, amount, why)
 
 
 def check_replica_set(replica_set: ReplicaSet) -> Iterator[Problem]:

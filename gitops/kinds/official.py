@@ -83,7 +83,6 @@ OFFICIAL: Final[tuple[Kind[Any], ...]] = (
         sub=_STATUS,
         categories=_ALL,
     ),
-    _namespaced("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub=_STATUS),
     _namespaced("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", "netpol"),
     _cluster("networking.k8s.io/v1", "IPAddress", "ipaddresses", "ip"),
     _cluster("networking.k8s.io/v1", "ServiceCIDR", "servicecidrs", sub=_STATUS),

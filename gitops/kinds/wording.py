@@ -1,5 +1,6 @@
 """Broken rules in Kubernetes' own words: clients and people match on them. Source: apimachinery's `field.Error`."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from gitops.kinds.sensitive import Sensitive
 
 IMMUTABLE: Final = "field is immutable"
 NOT_NEGATIVE: Final = "must be greater than or equal to 0"
+PERCENT_MAX: Final = 100
 PORT: Final = "must be between 1 and 65535, inclusive"
 
 
@@ -50,6 +52,23 @@ def not_negative(field: str, found: int | None) -> Iterator[Problem]:
     """Nothing where the number is absent or at least 0."""
     if found is not None and found < 0:
         yield invalid(field, found, NOT_NEGATIVE)
+
+
+def amount(field: str, found: int | str) -> Iterator[Problem]:
+    """Of pods: a number, or a percentage of them."""
+    if isinstance(found, int):
+        yield from not_negative(field, found)
+    elif not re.fullmatch("[0-9]+%", found):
+        why = (
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
+            "used for validation is '[0-9]+%')"
+        )
+        yield invalid(field, found, why)
+
+
+def at_most_all(field: str, found: int | str) -> Iterator[Problem]:
+    if isinstance(found, str) and re.fullmatch("[0-9]+%", found) and int(found[:-1]) > PERCENT_MAX:
+        yield invalid(field, found, "must not be greater than 100%")
 
 
 def port(field: str, found: int) -> Iterator[Problem]:

@@ -6,12 +6,11 @@ given back, the most important first, those that a disruption budget protects be
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
-from gitops.kinds import registry
 from gitops.kinds.keys import Key
-from gitops.kinds.objects import labels_of
+from gitops.kinds.policy import POD_DISRUPTION_BUDGET, PodDisruptionBudget, budget_status, spec_of
 from gitops.kinds.selectors import LabelSelector, matches
 from gitops.reconcile import Reader
 from gitops.scheduler.choice import refusal_of
@@ -203,15 +202,9 @@ class _Latest(str):
 
 
 def _budgets(view: Reader) -> list[Budget]:
-    kind = registry.find("policy", "PodDisruptionBudget")
-    assert kind is not None
-    return [_budget(one) for one in view.list(kind)]
+    return [_budget(one) for one in view.list(POD_DISRUPTION_BUDGET)]
 
 
-def _budget(obj: Any) -> Budget:
-    body = cast(Mapping[str, Any], obj)
-    spec, status = body.get("spec") or {}, body.get("status") or {}
-    assert labels_of(obj) is not None
-    return Budget(
-        body["metadata"].get("namespace", ""), spec.get("selector"), status.get("disruptionsAllowed", 0)
-    )
+def _budget(one: PodDisruptionBudget) -> Budget:
+    selector = spec_of(one).get("selector")
+    return Budget(one["metadata"].get("namespace", ""), selector, budget_status(one)["disruptionsAllowed"])

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from gitops.controllers.apply import APPLY
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
+from gitops.controllers.disruption import DISRUPTION
 from gitops.controllers.endpoints import ENDPOINTS_CONTROLLER
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from gitops.controllers.event_ttl import EVENT_TTL
@@ -238,6 +239,7 @@ def _controllers(world: World) -> tuple[Controller, ...]:
         SOURCES,
         DEPLOYMENT_CONTROLLER,
         REPLICASET_CONTROLLER,
+        DISRUPTION,
         SCHEDULER,
         ENDPOINT_SLICE_CONTROLLER,
         ENDPOINTS_CONTROLLER,
