@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from string import hexdigits
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -15,6 +15,10 @@ from gitops.client import Client
 from gitops.kinds.errors import NotFound
 from gitops.kinds.keys import Key
 from gitops.kinds.printable import shown
+
+FETCH_SECONDS_MAX: Final = (
+    600.0  # A commit that was never declared is fetched, after another that is asked for.
+)
 
 Json = dict[str, Any]
 
@@ -66,7 +70,9 @@ async def _ask(kubeconfig: Path, params: dict[str, str]) -> Json:
     async with Client.from_kubeconfig(kubeconfig) as client:
         if "source" in params:  # So that a wrong name is an error.
             await client.request("GET", f"/apis/gitward.io/v1alpha1/gitsources/{params['source']}")
-        return await client.request("GET", "/gitward/v1/diff", params=params)
+        return await client.request(
+            "GET", "/gitward/v1/diff", params=params, patience_seconds=FETCH_SECONDS_MAX
+        )
 
 
 def _lines(one: Json) -> Iterator[str]:

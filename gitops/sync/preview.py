@@ -11,23 +11,27 @@ from gitops.kinds.keys import Key
 from gitops.sync.compile import Stated
 from gitops.sync.following import Following, Tools
 from gitops.sync.grants import Grant
+from gitops.sync.source import Mirror
 
 
 def stated_at(
-    found: GitSource, grant: Grant, tools: Tools, name: str, reserved: Collection[str]
+    found: GitSource, grant: Grant, tools: Tools, name: str, reserved: Collection[str], running: set[Mirror]
 ) -> StatedCommit:
     """What `name` states: a commit's id, a branch, a tag or a full name (`refs/…`) of the source's remote. Blocks.
 
     It has a mirror's reader and a reading of its own beside those of the looks; one at a time, for it fetches to one
-    place. Raises what a look raises; NotFound: the remote has no such commit.
+    place. `running` holds the mirror meanwhile, for whoever may have to `stop` it. Raises what a look raises; NotFound:
+    the remote has no such commit.
     """
     following = Following(found, grant, tools)
+    running.add(following.mirror)
     try:
         following.check_confined()
         commit = following.mirror.fetch_named(name)
         following.read(commit, reserved)
         return _told(following, commit)
     finally:
+        running.discard(following.mirror)
         following.close()
 
 

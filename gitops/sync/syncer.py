@@ -26,6 +26,7 @@ from gitops.sync.preview import stated_at
 from gitops.sync.reach import Network
 from gitops.sync.render.renderer import Renderer
 from gitops.sync.secrets.key_files import KeyFiles
+from gitops.sync.source import Mirror
 from gitops.sync.telling import Note, bounded, report
 from gitops.sync.timer import Timer, next_look
 from gitops.sync.turns import Turns
@@ -122,6 +123,7 @@ class Syncer:
         self._hooked: dict[str, datetime] = {}  # When the last hook came, until the look that it asked for.
         self._timer: Timer | None = None
         self._asking = asyncio.Lock()
+        self._asked: set[Mirror] = set()
 
     async def look(self, name: str, reason: str) -> Outcome:
         """Look at a source, or join the look that is about to. NotFound: no such source."""
@@ -137,8 +139,13 @@ class Syncer:
         found = self._found(name)
         grant = grant_of(self._store.view(), found, self._settings.sources, self._settings.networks)
         reserved = frozenset(self._settings.sources)
+        work = partial(stated_at, found, grant, self._tools, commit, reserved, self._asked)
+        return await asyncio.shield(self._alone(work))
+
+    async def _alone(self, work: Callable[[], R]) -> R:
+        """One at a time, to the end of the thread: whoever asked may have left long before."""
         async with self._asking:
-            return await self._in_thread(partial(stated_at, found, grant, self._tools, commit, reserved))
+            return await self._in_thread(work)
 
     def hint(self, name: str) -> None:
         """Look soon; from any thread, never blocks. An unknown name is nothing."""
@@ -158,6 +165,8 @@ class Syncer:
             self._timer.close()
         for following in self._following.values():
             following.mirror.stop()
+        for mirror in tuple(self._asked):
+            mirror.stop()
         await self._turns.close()
         await asyncio.to_thread(self._threads.shutdown)
         for following in self._following.values():

@@ -274,6 +274,30 @@ def test_a_server_that_trickles_does_not_keep_the_master_from_ending(tmp_path: P
     assert git_children() == before
 
 
+def test_a_server_that_trickles_when_a_commit_is_asked_for_does_not_keep_the_master_from_ending(
+    tmp_path: Path,
+) -> None:
+    """Symptom: a `gitward diff` of a branch held up SIGTERM for as long as its fetch took; and when whoever asked had
+    left, the next question fetched to the same place at the same time."""
+    header = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n0000"
+    before = git_children()
+    with server(header, hold=True) as (port, heard):
+        began = monotonic()
+
+        async def story(followed: Followed) -> None:
+            asking = asyncio.create_task(followed.syncer.stated_at("shop", "feature"))
+            while not heard:
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.wait((asking,))
+            assert followed.syncer._asking.locked()
+
+        following(tmp_path, f"http://127.0.0.1:{port}/x.git", story)
+
+        assert monotonic() - began < 20
+    assert git_children() == before
+
+
 def test_many_servers_that_go_silent_do_not_stop_another_source(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repo")
     repository.commit({"a.yaml": config_map("a")})
