@@ -100,6 +100,8 @@ def admit_update(
     _refuse(kind, new, schema.violations(kind, new))
     if manager is not None:
         new = own_update(old, new, manager, now, schema.root(kind), subresource)
+    if subresource == "status":
+        new = cast(T, built_in.reported(kind, old, new, now))
     given = new
     problems = list(metadata.check_update(old["metadata"], new["metadata"]))
     if subresource != "status":

@@ -4,6 +4,7 @@ Source: Kubernetes, registry/core/{pod,namespace,service}. What pods get is in `
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final, cast
 
 from gitops.admission import allocate, node_ports
@@ -13,7 +14,7 @@ from gitops.admission.storage import protected_claim, protected_volume
 from gitops.kinds.core.config import CONFIG_MAP, SEALED_FIELDS, SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE, Namespace
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod import POD, Pod, pod_condition, pod_status
 from gitops.kinds.core.pod_admission import completed_pod
 from gitops.kinds.core.service import SERVICE, Service
 from gitops.kinds.core.storage import (
@@ -23,7 +24,7 @@ from gitops.kinds.core.storage import (
     PersistentVolumeClaim,
 )
 from gitops.kinds.kind import Kind, Problem
-from gitops.kinds.objects import KubeObject, T, is_going, labels_of, with_meta
+from gitops.kinds.objects import Condition, KubeObject, T, is_going, labels_of, timestamp, with_meta
 from gitops.kinds.sensitive import Sensitive
 from gitops.reconcile import Reader
 
@@ -98,6 +99,21 @@ def updated(
         kept = node_ports.keep_node_ports(cast(Service, old), kept)
         return node_ports.with_node_ports(view, allocate.with_address(view, kept, settings), settings)
     return new
+
+
+def reported(kind: Kind[Any], old: KubeObject, new: KubeObject, now: datetime) -> KubeObject:
+    """A new status. When a pod became ready, or not, is told by our clock: `minReadySeconds` is counted from there."""
+    if kind is not POD or (condition := pod_condition(cast(Pod, new), "Ready")) is None:
+        return new
+    before = pod_condition(cast(Pod, old), "Ready")
+    is_turned = before is None or before["status"] != condition["status"]
+    since = None if is_turned or before is None else before.get("lastTransitionTime")
+    stamped: Condition = {**condition, "lastTransitionTime": since or timestamp(now)}
+    if stamped == condition:
+        return new
+    status = pod_status(cast(Pod, new))
+    conditions = [stamped if one is condition else one for one in status.get("conditions") or ()]
+    return cast(KubeObject, {**new, "status": {**status, "conditions": conditions}})
 
 
 def check(

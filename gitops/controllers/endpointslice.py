@@ -26,6 +26,7 @@ from gitops.controllers.slice_parts import (
     slices_of,
 )
 from gitops.kinds.core.node import NODE
+from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE, Service, is_headless
 from gitops.kinds.discovery import Endpoint, EndpointSlice
 from gitops.kinds.keys import Key
@@ -113,11 +114,12 @@ def _endpoint(service: Service, member: Member, zone: str) -> Endpoint:
 
 def _zones(view: Reader, members: Iterable[Member]) -> dict[str, str]:
     """By node, '' where nobody says."""
-    nodes = {
-        one.node: view.get(NODE, NODE.key("", one.node))
-        for one in {one.node: one for one in members}.values()
-    }
-    return {name: labels_of(node).get(ZONE, "") if node is not None else "" for name, node in nodes.items()}
+    return {name: _zone_of(view, name) for name in {one.node for one in members}}
+
+
+def _zone_of(view: Reader, name: str) -> str:
+    node = view.get(NODE, NODE.key("", name))
+    return labels_of(node).get(ZONE, "") if node is not None else ""
 
 
 def _kept(one: EndpointSlice, missing: dict[str, Endpoint]) -> list[Endpoint]:
@@ -141,6 +143,16 @@ def _with(one: EndpointSlice, service: Service, endpoints: Iterable[Endpoint]) -
     return cast(EndpointSlice, {**labelled, "endpoints": list(endpoints)})
 
 
+def _of_node(view: Reader, obj: KubeObject) -> Iterator[Key]:
+    """The Services whose slices tell another zone of the node than it has now. Nodes report often, and seldom move."""
+    name = obj["metadata"].get("name", "")
+    zone = _zone_of(view, name)
+    for key in sorted({key for pod in view.on_node(POD, name) for key in services_of(view, pod)}):
+        endpoints = (one for part in slices_of(view, key, OUR_NAME) for one in part["endpoints"])
+        if any(one.get("nodeName") == name and one.get("zone", "") != zone for one in endpoints):
+            yield key
+
+
 def _of_slice(_: Reader, obj: KubeObject) -> Iterator[Key]:
     if name := service_name_in(obj, OUR_NAME):
         yield SERVICE.key(obj["metadata"].get("namespace", ""), name)
@@ -152,6 +164,7 @@ ENDPOINT_SLICE_CONTROLLER: Final = Controller(
     (
         Trigger("", "Service", lambda _, obj: (key_of(obj),)),
         Trigger("", "Pod", services_of),
+        Trigger("", "Node", _of_node),
         Trigger("discovery.k8s.io", "EndpointSlice", _of_slice),
     ),
     resync=lambda view: (key_of(one) for one in view.list(SERVICE)),

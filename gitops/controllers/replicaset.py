@@ -101,10 +101,10 @@ def is_active(pod: Pod) -> bool:
 
 
 def is_available(view: Reader, pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
-    """Ready, and for `min_ready_seconds` by our own clock: since the store recorded the pod's last change."""
+    """Ready, and for `min_ready_seconds` by our own clock."""
     if not is_ready(pod):
         return False
-    return min_ready_seconds == 0 or _seconds_unchanged(view, pod, now) >= min_ready_seconds
+    return min_ready_seconds == 0 or _seconds_ready(view, pod, now) >= min_ready_seconds
 
 
 def is_closing(view: Reader, namespace: str) -> bool:
@@ -285,16 +285,21 @@ def _seconds_to_availability(
     """When the next ready pod will have been so for long enough."""
     min_ready = owner["spec"].get("minReadySeconds", 0)
     waits = [
-        min_ready - _seconds_unchanged(view, pod, now)
+        min_ready - _seconds_ready(view, pod, now)
         for pod in pods
         if is_ready(pod) and not is_available(view, pod, min_ready, now)
     ]
     return min(waits, default=None)
 
 
-def _seconds_unchanged(view: Reader, pod: Pod, now: datetime) -> float:
-    recorded = view.recorded(POD, key_of(pod)) or now
-    return (now - recorded) / timedelta(seconds=1)
+def _seconds_ready(view: Reader, pod: Pod, now: datetime) -> float:
+    """Since its condition turned, as admission stamped it. The pod was recorded last then or later, so a later time is
+    nobody's that is to be believed."""
+    since = view.recorded(POD, key_of(pod)) or now
+    ready = pod_condition(pod, "Ready")
+    if stamp := ready.get("lastTransitionTime") if ready else None:
+        since = min(since, moment_of(stamp))
+    return (now - since) / timedelta(seconds=1)
 
 
 def _old_status(owner: ReplicaSet) -> ReplicaSetStatus:

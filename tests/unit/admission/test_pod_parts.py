@@ -6,7 +6,8 @@ import pytest
 
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Invalid
-from tests.unit.admission.builders import World
+from gitops.kinds.objects import timestamp
+from tests.unit.admission.builders import NOW, World
 
 APP = {
     "name": "app",
@@ -34,6 +35,29 @@ def changed(subresource: str, **spec: Any) -> Any:
 
 def with_resources(**resources: Any) -> dict[str, Any]:
     return {"containers": [{**APP, "resources": resources}]}
+
+
+def test_when_a_pod_became_ready_is_told_by_our_clock() -> None:
+    def told(world: World, stored: Any, status: str, time: str) -> Any:
+        ready = {"type": "Ready", "status": status, "lastTransitionTime": time}
+        body = {**stored, "status": {"phase": "Running", "conditions": [ready]}}
+        return world.update(POD, body, subresource="status")
+
+    def since(obj: Any) -> str:
+        return str(obj["status"]["conditions"][0]["lastTransitionTime"])
+
+    world, wrong = World(), "2031-01-01T00:00:00Z"
+    first = told(world, world.create(POD, a_pod()), "True", wrong)
+    world.put({**first, "status": {**first["status"], "conditions": [
+        {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})  # fmt: skip
+    again = told(world, first, "True", wrong)
+    turned = told(world, again, "False", wrong)
+
+    assert [since(one) for one in (first, again, turned)] == [
+        timestamp(NOW),
+        "2026-01-01T00:00:00Z",
+        timestamp(NOW),
+    ]
 
 
 def test_an_ephemeral_container_is_added_and_nothing_else_changes() -> None:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from gitops.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER, reconcile
 from gitops.controllers.garbage import GARBAGE_COLLECTOR
+from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.core.service import SERVICE, Service
 from gitops.kinds.discovery import ENDPOINT_SLICE, Endpoint
-from gitops.kinds.objects import key_of
+from gitops.kinds.objects import key_of, with_meta
 from tests.unit.controllers.world import NOW, World, a_node, a_pod, a_service, with_spec
 
 
@@ -90,6 +91,32 @@ def test_a_slice_says_what_clients_look_for() -> None:
             "zone": "west",
         }
     ]
+
+
+def test_a_node_that_moves_to_another_zone_is_told_at_once() -> None:
+    zone = "topology.kubernetes.io/zone"
+    world = World(
+        a_service(), a_node("node-a", labels={zone: "west"}), a_node("node-b"), a_pod("p", ip="10.77.0.7")
+    )
+    runner = world.runner(ENDPOINT_SLICE_CONTROLLER)
+    world.settle(runner)
+
+    (node, _) = world.view.list(NODE)
+    world.put(with_meta(node, labels={zone: "east"}))
+    world.settle(runner)
+    assert [one.get("zone") for one in endpoints(world)] == ["east"]
+
+    world.remove(NODE.key("", "node-a"))
+    world.settle(runner)
+    assert [one.get("zone") for one in endpoints(world)] == [None]
+
+
+def test_a_node_that_stays_where_it_is_wakes_no_service() -> None:
+    world = settled(a_service(), a_node("node-a"), a_pod("p", ip="10.77.0.7"))
+    (of_nodes,) = (one for one in ENDPOINT_SLICE_CONTROLLER.triggers if one.kind == "Node")
+
+    (node,) = world.view.list(NODE)
+    assert list(of_nodes.keys(world.view, node)) == []
 
 
 def test_a_headless_service_is_marked_and_its_pods_have_names() -> None:

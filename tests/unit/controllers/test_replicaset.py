@@ -19,6 +19,7 @@ from tests.unit.controllers.world import (
     a_pod,
     a_replica_set,
     reference,
+    running,
     with_spec,
 )
 
@@ -189,6 +190,28 @@ def test_a_ready_pod_becomes_available_by_waiting() -> None:
     assert "availableReplicas" not in world.read(REPLICA_SET, "web").get("status", {})
 
     world.wait(runner, 10)
+    assert world.read(REPLICA_SET, "web").get("status", {}).get("availableReplicas") == 1
+
+
+def test_a_change_of_a_ready_pod_does_not_make_it_unavailable_again() -> None:
+    owner = a_replica_set(1, minReadySeconds=10)
+    world = World(owner, pod("a"))
+    runner = world.runner(REPLICASET_CONTROLLER)
+    world.wait(runner, 10)
+
+    for _ in range(3):
+        world.put(with_meta(world.read(POD, "a"), annotations={"touched": str(world.clock.seconds)}))
+        world.wait(runner, 4)
+        assert world.read(REPLICA_SET, "web").get("status", {}).get("availableReplicas") == 1
+
+
+def test_a_pod_that_became_ready_in_the_future_of_an_agents_clock_is_available_in_time() -> None:
+    owner = a_replica_set(1, minReadySeconds=10)
+    world = World(owner, running(pod("a"), ready=True, at=NOW + timedelta(hours=1)))
+    runner = world.runner(REPLICASET_CONTROLLER)
+
+    world.wait(runner, 10)
+
     assert world.read(REPLICA_SET, "web").get("status", {}).get("availableReplicas") == 1
 
 
