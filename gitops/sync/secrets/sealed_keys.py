@@ -41,6 +41,7 @@ VALID: Final = timedelta(days=3650)
 RENEWED: Final = timedelta(days=30)
 FIRST_SECONDS: Final = 5.0  # A start has better things to do.
 AGAIN_SECONDS: Final = 86_400.0
+RUN_SECONDS_MAX: Final = 300.0  # It takes a second, at the lowest priority of a busy host.
 
 
 class SealingKey(NamedTuple):
@@ -103,16 +104,27 @@ async def keep_fresh(folder: Path) -> None:
         await asyncio.sleep(pause_seconds)
         pause_seconds = AGAIN_SECONDS
         command = (sys.executable, "-m", "gitops.sync.secrets.sealed_keys", str(folder))
-        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
         try:
-            _, said = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode != 0:
-            lines = said.decode(errors="replace").strip().splitlines() or [""]
-            facts = {"folder": str(folder), "error": lines[-1]}
+            wrong = await _run(command)
+        except (OSError, TimeoutError) as error:  # A host without memory for one more process: later, then.
+            wrong = str(error) or f"it took longer than {RUN_SECONDS_MAX:g} s"
+        if wrong is not None:
+            facts = {"folder": str(folder), "error": wrong}
             log.warning("no key pair for SealedSecrets was made", extra={"fields": facts})
+
+
+async def _run(command: tuple[str, ...]) -> str | None:
+    """What it says at its end where it fails. Raises OSError, TimeoutError."""
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(RUN_SECONDS_MAX):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode == 0:
+        return None
+    return (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 def _as_secret(name: str, private: RSAPrivateKey, pem: bytes) -> dict[str, Any]:
