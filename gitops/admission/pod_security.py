@@ -6,12 +6,13 @@ operator's level holds for all. Objects of a source that an object states, and w
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gitops.admission.refusal import forbidden
 from gitops.admission.settings import Settings
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.pod_security import Level, stricter, violations
+from gitops.kinds.core.storage import PERSISTENT_VOLUME
 from gitops.kinds.gitward import DECLARED, GIT_SOURCE, declared_key
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
@@ -21,6 +22,7 @@ from gitops.reconcile import Reader
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 SOURCES_LEVEL: Final = Level.BASELINE  # Of those that an object states.
 OWNERS_DEEP_MAX: Final = 5  # CronJob, Job, Pod is as deep as Kubernetes goes.
+_HOST_VOLUMES: Final = ("hostPath", "local")  # Of a PersistentVolume.
 _TEMPLATE_GROUPS: Final = ("", "apps", "batch")
 
 
@@ -31,6 +33,9 @@ def refuse_pod_security(
 
     What an object had before is not held against a change of something else. `view`: its records say who states it.
     """
+    if kind is PERSISTENT_VOLUME:
+        _refuse_host_volume(view, old, new, settings)
+        return
     found = _pods(kind, new)
     if found is None:
         return
@@ -47,6 +52,23 @@ def refuse_pod_security(
     if told:
         name = new["metadata"].get("name", "")
         raise forbidden(kind, name, f'violates PodSecurity "{level}:latest": {", ".join(told)} ({why})')
+
+
+def _refuse_host_volume(view: Reader, old: KubeObject | None, new: KubeObject, settings: Settings) -> None:
+    """A claim would bring a path of the host into a pod that may not name one itself."""
+    paths = _host_paths(new)
+    if not paths or (old is not None and _host_paths(old) == paths):
+        return
+    for source in _sources(view, new):
+        if not _is_operators(view, source, settings):
+            what = f'violates PodSecurity "{SOURCES_LEVEL}:latest": hostPath volumes ({next(iter(paths))})'
+            why = f"{what} (an object states its source {source}, not the operator)"
+            raise forbidden(PERSISTENT_VOLUME, new["metadata"].get("name", ""), why)
+
+
+def _host_paths(volume: KubeObject) -> dict[str, object]:
+    spec = cast(Mapping[str, Any], volume)["spec"]
+    return {name: spec[name] for name in _HOST_VOLUMES if name in spec}
 
 
 def _pods(kind: Kind[Any], obj: KubeObject) -> tuple[Any, Mapping[str, str]] | None:

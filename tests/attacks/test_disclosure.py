@@ -136,6 +136,10 @@ REFERENCES: dict[str, tuple[str, str]] = {
         "containers: [{name: a, image: x}]\n  volumes: [{name: v, projected: {sources: [{secret: {name: db, NS}}]}}]",
         "spec.volumes[0].projected.sources[0].secret",
     ),
+    "a claim": (
+        "containers: [{name: a, image: x}]\n  volumes: [{name: v, persistentVolumeClaim: {claimName: db, NS}}]",
+        "spec.volumes[0].persistentVolumeClaim",
+    ),
     "a pull secret": (
         "containers: [{name: a, image: x}]\n  imagePullSecrets: [{name: db, NS}]",
         "spec.imagePullSecrets[0]",
@@ -155,6 +159,22 @@ def test_no_reference_of_a_pod_names_another_namespace(site: Site, spec: str, fi
     site.run(story)
 
 
+def test_no_certificate_of_an_ingress_is_of_another_namespace(site: Site) -> None:
+    text = """apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: thief, namespace: default}
+spec:
+  tls: [{hosts: [a.example.com], secretName: db, namespace: kube-system}]
+  defaultBackend: {service: {name: web, port: {number: 80}}}
+"""
+
+    async def story(whole: Whole) -> None:
+        (problem,) = await whole.is_refused({"ingress.yaml": text})
+        assert "spec.tls[0].namespace" in problem
+
+    site.run(story)
+
+
 @pytest.fixture
 def api(tmp_path: Path) -> Any:
     with serving(tmp_path) as served:
@@ -162,13 +182,26 @@ def api(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "watch", "patch", "delete"])
-def test_a_pod_that_names_a_secret_gives_its_node_none_of_another_namespace(api: Served, verb: str) -> None:
+def test_a_pod_or_an_ingress_that_names_a_secret_gives_a_node_none_of_another_namespace(
+    api: Served, verb: str
+) -> None:
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
     secret = a_secret("db", "Y2FuYXJ5")
     api.create({**secret, "metadata": {**secret["metadata"], "namespace": "other"}})
     pod = a_pod("thief", node="n1")
     volumes = [{"name": "v", "secret": {"secretName": name}} for name in ("db",)]
     api.create({**pod, "spec": {**pod["spec"], "volumes": volumes}})
+    api.create(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "thief", "namespace": "default"},
+            "spec": {
+                "tls": [{"hosts": ["a.example.com"], "secretName": "db"}],
+                "defaultBackend": {"service": {"name": "web", "port": {"number": 80}}},
+            },
+        }
+    )
     issued = api.authority.node("n1", now=now())
 
     async def ask() -> None:

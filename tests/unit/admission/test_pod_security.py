@@ -10,6 +10,7 @@ from gitops.admission.pod_security import refuse_pod_security
 from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.pod_security import Level
+from gitops.kinds.core.storage import PERSISTENT_VOLUME
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.objects import owner_reference, with_meta
 from tests.unit.admission.builders import NOW, World, deployment, namespace, pod
@@ -56,6 +57,35 @@ def test_a_pod_of_a_source_that_an_object_states_is_held_to_baseline() -> None:
         'pods "web" is forbidden: violates PodSecurity "baseline:latest": privileged (container "web" must not set '
         "securityContext.privileged=true) (an object states its source theirs, not the operator)"
     )
+
+
+@pytest.mark.parametrize("where", [{"hostPath": {"path": "/etc"}}, {"local": {"path": "/etc"}}])
+def test_a_volume_on_a_path_of_the_host_is_the_operators_alone_to_state(where: Any) -> None:
+    """A claim would bring it into a pod that may name no such path itself."""
+    node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}
+    volume: Any = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "disk"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+            **where,
+        },
+    }
+    theirs, ours = World(), World()
+    stated_by(theirs, "theirs", volume)
+    stated_by(ours, "shop", volume)
+
+    with pytest.raises(Forbidden) as refused:
+        admitted(theirs, PERSISTENT_VOLUME, volume)
+    admitted(ours, PERSISTENT_VOLUME, volume)
+    nfs = {**volume["spec"], "nfs": {"server": "nfs.example.com", "path": "/"}}
+    admitted(theirs, PERSISTENT_VOLUME, {**volume, "spec": {k: v for k, v in nfs.items() if k not in where}})
+
+    assert "hostPath volumes" in str(refused.value)
+    assert "an object states its source theirs, not the operator" in str(refused.value)
 
 
 def test_the_name_of_an_operators_source_proves_nothing() -> None:
