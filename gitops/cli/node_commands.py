@@ -1,4 +1,4 @@
-"""`gitward node …`: the commands and their flags; what they run is in `node.py`, imported when it is."""
+"""`gitward node …`: the commands and their flags; what they run is in `node.py` and `drain.py`, imported when it is."""
 
 from typing import Annotated
 
@@ -39,14 +39,27 @@ def uncordon(name: Name, kubeconfig: Kubeconfig = None, data_dir: DataDir = None
 
 @node.command()
 def drain(
-    name: Name, timeout: Timeout = "5m", kubeconfig: Kubeconfig = None, data_dir: DataDir = None
+    name: Name,
+    timeout: Timeout = "5m",
+    force: Annotated[
+        bool, typer.Option("--force", envvar=env("FORCE"), help="Also pods that nobody will make again.")
+    ] = False,
+    delete_emptydir_data: Annotated[
+        bool,
+        typer.Option(
+            "--delete-emptydir-data",
+            envvar=env("DELETE_EMPTYDIR_DATA"),
+            help="Also pods with an emptyDir, whose data ends with them.",
+        ),
+    ] = False,
+    kubeconfig: Kubeconfig = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Cordon a node and evict its pods as their disruption budgets allow; pods of DaemonSets stay."""
-    from gitops.cli.node import run_drain
+    from gitops.cli.drain import DrainRules, run_drain
 
-    run_drain(
-        settings.kubeconfig_of(kubeconfig, data_dir), name, timeout_seconds=seconds_of("--timeout", timeout)
-    )
+    rules = DrainRules(seconds_of("--timeout", timeout), force, delete_emptydir_data)
+    run_drain(settings.kubeconfig_of(kubeconfig, data_dir), name, rules)
 
 
 @node.command()
@@ -60,9 +73,10 @@ def delete(
     data_dir: DataDir = None,
 ) -> None:
     """Remove a node: its certificate counts no more. Run `gitward down` on the host to take its pods off it."""
-    from gitops.cli.node import run_delete, run_drain
+    from gitops.cli.drain import DrainRules, run_drain
+    from gitops.cli.node import run_delete
 
     where = settings.kubeconfig_of(kubeconfig, data_dir)
     if drained:
-        run_drain(where, name, timeout_seconds=seconds_of("--timeout", timeout))
+        run_drain(where, name, DrainRules(seconds_of("--timeout", timeout)))
     run_delete(where, name)
