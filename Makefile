@@ -41,6 +41,7 @@ fmt: $(VENV)/ready ## format and fix what can be fixed
 
 bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a named peer or floor
 	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench deploy
+	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench node
 	@$(VENV)/bin/gitward bench store
 	@$(VENV)/bin/gitward bench scale
 	@$(VENV)/bin/gitward bench sync

@@ -27,11 +27,13 @@ from agent.host import facts_of, host_file
 from agent.logs import log_handler
 from agent.memory import Memory, remembering
 from agent.network import NetworkSettings
-from agent.pods.means import Addresses, Means, NodeFacts, PodApi
+from agent.pods.addresses import Addresses
+from agent.pods.means import Means, NodeFacts, PodApi
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
 from agent.pods.sources import Sources
+from agent.pods.spares import Spares
 from agent.pods.static_files import is_mirror
 from agent.pods.static_pods import StaticPods
 from agent.ports import dial_loopback, dial_simulated, port_handler
@@ -55,12 +57,10 @@ from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
 from gitops.kinds.objects import uid
 
-__all__ = ["CONTAINER_LINE", "VOLUMES_LINE", "NodeSettings", "down_containers", "run_node", "write_config"]
+__all__ = ["NodeSettings", "run_node", "write_config"]
 
 log = logging.getLogger(__name__)
 
-CONTAINER_LINE: Final = "removed container"  # How the lines of `down_containers` begin.
-VOLUMES_LINE: Final = "removed the volumes of pod"
 RETRY_SECONDS: Final = 2.0
 EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener says, not one of ours.
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
@@ -122,7 +122,8 @@ class _Node:
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
             group.create_task(reports.run())
-            network = await self._ready_network(await registration.pod_cidr(), facts.address)
+            pod_cidr = await registration.pod_cidr()
+            network = await self._ready_network(pod_cidr, facts.address)
             cluster = Cluster(client, network.sync, self._memory)
             group.create_task(cluster.run(group))
             await cluster.listed()
@@ -139,7 +140,7 @@ class _Node:
                     _now,
                 )
             )
-            pods = await self._make_pods(group, network, facts, static, cluster)
+            pods = await self._make_pods(group, network, facts, static, cluster, pod_cidr)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods, static))
             group.create_task(static.run(_now, asyncio.sleep))
@@ -220,6 +221,7 @@ class _Node:
         facts: RegisteredNode,
         api: PodApi,
         cluster: Cluster,
+        pod_cidr: str,
     ) -> Pods:
         settings = self._settings
         volumes = (
@@ -229,12 +231,20 @@ class _Node:
             lambda kind, namespace, name: follow_one(self._client, kind, namespace, name, self._memory),
             lambda pod_uid: pods.content_changed(pod_uid),
         )
+        addresses = Addresses(network)
+        spares = Spares(
+            self._runtime,
+            addresses,
+            settings.spare_sandboxes,
+            pod_cidr=pod_cidr,
+            new_key=lambda: token_hex(6),
+        )
         means = Means(
             runtime=self._runtime,
             network=network,
             volumes=volumes,
             sources=sources,
-            addresses=Addresses(network),
+            addresses=addresses,
             checks=self._checks(),
             api=api,
             node=NodeFacts(
@@ -249,6 +259,7 @@ class _Node:
             clock=_now,
             group=group,
             simulated=settings.simulated,
+            spares=None if settings.simulated else spares,
         )
         left = await volumes.uids()
         pods = self._pods = Pods(means, lambda: left)
@@ -305,28 +316,6 @@ def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> No
         settings.ingress_https,
         service_proxy=settings.service_proxy,
     )
-
-
-async def down_containers(settings: NodeSettings) -> list[str]:
-    """Removes every container of the cluster and every volume; the lines say what was done. For `gitward down`.
-
-    Raises Unavailable if the engine does not answer: its containers are then still there.
-    """
-    done: list[str] = []
-    runtime = await DockerRuntime.connect(settings.docker_host, cluster=settings.cluster)
-    try:
-        states = await runtime.states()
-        await asyncio.gather(*(runtime.remove(state.id) for state in states))
-        done += [
-            f"{CONTAINER_LINE} {one.container} of pod {one.pod_namespace}/{one.pod_name}" for one in states
-        ]
-    finally:
-        await runtime.close()
-    volumes = PodVolumes(settings.volumes_dir)
-    for pod_uid in sorted(await volumes.uids()):
-        await volumes.remove(pod_uid)
-        done.append(f"{VOLUMES_LINE} {pod_uid}")
-    return done
 
 
 async def _renewing_node(settings: NodeSettings, client: Client) -> None:

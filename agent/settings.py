@@ -40,6 +40,7 @@ class NodeSettings:
     overlay: str = "auto"  # How packets get there: auto, direct or vxlan.
     static_pods: Path | None = None  # A directory of manifests that this node runs by itself.
     service_proxy: str = "auto"  # What leads to services: auto, iptables or nftables.
+    spare_sandboxes: int = 0  # How many are made ahead of pods.
 
     @property
     def volumes_dir(self) -> Path:

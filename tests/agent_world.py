@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
+from uuid import uuid4
 
-from agent.pods.means import Addresses, Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
+from agent.pods.addresses import Addresses
+from agent.pods.means import Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.sources import Sources
+from agent.pods.spares import Spares
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
 from agent.services.table import HostPort
@@ -230,6 +233,7 @@ async def running_node(
     simulated: bool = False,
     facts: NodeFacts = FACTS,
     through: PodApi | None = None,
+    spares: int = 0,
 ) -> AsyncIterator[Node]:
     """An agent from its start to its kill: what runs is left running. `through`: what its workers tell instead."""
     wired, services = network or NoNetwork(), list[Service]()
@@ -238,12 +242,21 @@ async def running_node(
     async def live() -> None:
         async with asyncio.TaskGroup() as group:
             sources = Sources(api.follow, lambda uid: pods.content_changed(uid))
+            addresses = Addresses(wired)
             means = Means(
                 runtime=runtime,
                 network=wired,
                 volumes=volumes or NoVolumes(),
                 sources=sources,
-                addresses=Addresses(wired),
+                addresses=addresses,
+                spares=Spares(
+                    runtime,
+                    addresses,
+                    spares,
+                    pod_cidr="10.77.1.0/24",
+                    new_key=lambda: uuid4().hex[:12],
+                    sleep=sleep,
+                ),
                 checks=checks,
                 api=through or api,
                 node=facts,

@@ -44,6 +44,9 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
     """The sandbox and the pod's address, once it runs and is attached."""
     spec, meta = pod["spec"], pod["metadata"]
     on_host = spec.get("hostNetwork", False)
+    if why := sandbox_refusal(spec, means.node.confinement):
+        raise Refused("FailedCreatePodSandBox", why)
+    spare = means.spares.take(pod) if means.spares is not None else None
     address = means.node.address if on_host else means.addresses.take(uid(pod))
     ports = () if on_host else host_ports(pod, address)
     wanted = SandboxSpec(
@@ -58,10 +61,8 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         resolv_conf=resolv_conf(pod, means.node.names),
         labels={LABEL_ADDRESS: address, **({LABEL_HOST_PORTS: to_label(ports)} if ports else {})},
     )
-    if why := sandbox_refusal(spec, means.node.confinement):
-        raise Refused("FailedCreatePodSandBox", why)
     with refusing("FailedCreatePodSandBox"):
-        sandbox = await means.runtime.ensure_sandbox(wanted)
+        sandbox = await means.runtime.ensure_sandbox(wanted, spare=spare.id if spare is not None else "")
         if not on_host:
             await means.network.attach(sandbox.pid, address, uid(pod))
             await means.network.publish(uid(pod), ports)
@@ -107,6 +108,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         share_processes=pod["spec"].get("shareProcessNamespace", False),
         processes_of=await _processes_of(means, pod, container),
         labels={**simulation, LABEL_BACK_OFF: str(action.back_off_seconds)},
+        hostname="" if pod["spec"].get("hostNetwork") else kernel_hostname(pod, means.node.names),
     )
     container_id = await _create(means, pod, container, wanted, pulled=pulled)
     means.api.event(pod, "Normal", "Created", f"Created container {action.container}", action.container)

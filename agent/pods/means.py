@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
+from agent.pods.addresses import Addresses
 from agent.pods.names import Names
 from agent.pods.security import Confinement
 from agent.pods.sources import Sources
+from agent.pods.spares import Spares
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
 from agent.services.table import HostPort
@@ -91,29 +93,12 @@ class NodeFacts(NamedTuple):
     confinement: Confinement = Confinement()
 
 
-class Addresses:
-    """Which pod has which address on this node. Read back from the labels of sandboxes at the start."""
-
-    def __init__(self, network: PodNetwork) -> None:
-        self._network = network
-        self._of: dict[str, str] = {}
-
-    def known(self, uid: str, address: str) -> None:
-        self._of[uid] = address
-
-    def take(self, uid: str) -> str:
-        """The pod's address, a free one if it has none. Raises Unavailable if there is none."""
-        if uid not in self._of:
-            self._of[uid] = self._network.pick_address(self._of.values())
-        return self._of[uid]
-
-    def release(self, uid: str) -> None:
-        self._of.pop(uid, None)
-
-
 @dataclass(frozen=True, slots=True)
 class Means:
-    """`services`: all that the node knows. `simulated`: the simulation's annotations are obeyed."""
+    """`services`: all that the node knows. `simulated`: the simulation's annotations are obeyed.
+
+    `spares` None: every sandbox is made when its pod comes.
+    """
 
     runtime: Runtime
     network: PodNetwork
@@ -129,6 +114,7 @@ class Means:
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     simulated: bool = False
+    spares: Spares | None = None
 
     def around(self, address: str) -> Surroundings:
         return Surroundings(self.node.name, self.node.address, address, self.node.allocatable)

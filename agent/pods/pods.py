@@ -85,6 +85,8 @@ class Pods:
                 self._means.addresses.known(state.pod_uid, address)
                 ports = from_label(state.labels.get(LABEL_HOST_PORTS, ""))
                 await self._means.network.publish(state.pod_uid, ports)
+        if self._means.spares is not None:
+            await self._means.spares.look()
         self._means.network.adopted()
 
     async def run(self) -> None:
@@ -92,6 +94,8 @@ class Pods:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._relist())
+            if self._means.spares is not None:
+                group.create_task(self._means.spares.run())
             group.create_task(self._evict())
 
     def _worker(self, pod_uid: str) -> PodWorker:

@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,22 +17,22 @@ import docker.errors
 import requests
 from docker.api.client import APIClient
 
-from agent.runtime import log_files, pause
+from agent.runtime import log_files
 from agent.runtime.docker_answers import (
     container_state,
     engine_info,
+    identity_of,
     image_state,
     phase_of,
     split,
     version_of,
 )
-from agent.runtime.docker_requests import container_body, container_name, oom_score_min, sandbox_body
+from agent.runtime.docker_requests import container_body, container_name, oom_score_min, spare_hostname
+from agent.runtime.docker_sandboxes import DockerSandboxes
 from agent.runtime.docker_sessions import DockerSessions
 from agent.runtime.docker_stream import DockerStream
 from agent.runtime.protocol import (
     LABEL_CLUSTER,
-    LABEL_CONTAINER,
-    LABEL_POD_UID,
     SANDBOX,
     Capacity,
     ContainerSpec,
@@ -47,7 +48,10 @@ from agent.runtime.protocol import (
 )
 from agent.runtime.runc import Runc
 from agent.runtime.slot import Slot
+from agent.runtime.uts import Renaming, rename, renamed
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
 
 API_VERSION_MAX: Final = (
     1,
@@ -86,9 +90,12 @@ class DockerRuntime:
         self._details: dict[
             str, ContainerState
         ] = {}  # Of ended and running containers: neither changes in place.
-        self._pause_id = ""
+        self._renamings: dict[str, Renaming] = {}  # Of containers that are made and not started.
         # The engine is on this host, so what the agent may not do, it may not either.
         self._oom_min = oom_score_min(Path("/proc/self/status").read_text(encoding="ascii"))
+        self._sandboxes = DockerSandboxes(
+            host, cluster, maker, info.architecture, oom_score_min=self._oom_min, forget=self._details.clear
+        )
 
     @classmethod
     async def connect(
@@ -121,14 +128,21 @@ class DockerRuntime:
         return self._info
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
-        labels = [f"{LABEL_CLUSTER}={self._cluster}"]
-        if pod_uid:
-            labels.append(f"{LABEL_POD_UID}={pod_uid}")
-        return await self._ask(lambda: self._list(labels))
+        found = await self._ask(lambda: self._list(pod_uid))
+        return [state for state in found if state.pod_uid]
 
-    async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
+    async def spares(self) -> list[ContainerState]:
+        return [state for state in await self._ask(lambda: self._list("")) if not state.pod_uid]
+
+    async def make_spare(self, key: str, address: str) -> ContainerState:
         async with self._slot():
-            return await self._ask(lambda: self._make_sandbox(spec))
+            return await self._ask(lambda: self._noted(self._sandboxes.make_spare(key, address)))
+
+    async def ensure_sandbox(self, spec: SandboxSpec, *, spare: str = "") -> ContainerState:
+        if spare:  # Two quick calls, which need not stand in line with those that start something.
+            return await self._ask(lambda: self._noted(self._sandboxes.claim(spec, spare)))
+        async with self._slot():
+            return await self._ask(lambda: self._noted(self._sandboxes.make(spec)))
 
     async def ensure_container(self, spec: ContainerSpec) -> str:
         async with self._slot():
@@ -258,21 +272,25 @@ class DockerRuntime:
 
     # What follows blocks and runs in threads.
 
-    def _list(self, labels: list[str]) -> list[ContainerState]:
-        found = self._teller.containers(all=True, filters={"label": labels})
+    def _list(self, pod_uid: str) -> list[ContainerState]:
+        """By name where one pod is asked for: all of its containers bear its uid there, taken spare ones too."""
+        filters = {"label": [f"{LABEL_CLUSTER}={self._cluster}"], **({"name": [pod_uid]} if pod_uid else {})}
+        found = self._teller.containers(all=True, filters=filters)
         states = []
         for entry in found:
             known = self._details.get(entry["Id"])
-            if known is None or known.phase is not phase_of(entry["State"]):
+            if known is None or not _is_current(known, entry):
                 try:
                     known = self._inspect(entry["Id"])
                 except docker.errors.NotFound:
                     continue
             states.append(known)
-        if len(labels) == 1:
-            gone = self._details.keys() - {entry["Id"] for entry in found}
-            for container_id in gone:
+        if not pod_uid:
+            there = {entry["Id"] for entry in found}
+            for container_id in self._details.keys() - there:
                 self._details.pop(container_id, None)
+            for container_id in self._renamings.keys() - there:
+                self._renamings.pop(container_id, None)
         return states
 
     def _inspect(self, container_id: str) -> ContainerState:
@@ -284,63 +302,42 @@ class DockerRuntime:
             self._details[state.id] = state
         return state
 
-    def _make_sandbox(self, spec: SandboxSpec) -> ContainerState:
-        body = sandbox_body(self._cluster, spec, self._pause(), oom_score_min=self._oom_min)
-        container_id = self._create(body, container_name(self._cluster, spec))
-        self._start(container_id)
-        found = self._api.inspect_container(container_id)
-        if not found["State"]["Running"]:
-            # A start that failed once fails for ever: the next try shall make a new one.
-            self._api.remove_container(container_id, force=True)
-            raise Unavailable(
-                f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}"
-            )
-        # Docker shares these files with every container that joins, so one write serves them all; a bind mount
-        # for each container would cost a tenth of its start.
-        for path, content in ((found["HostsPath"], spec.hosts), (found["ResolvConfPath"], spec.resolv_conf)):
-            if content and path:
-                Path(path).write_text(content, encoding="utf-8")
-        return self._noted(found)
-
     def _make_container(self, spec: ContainerSpec) -> str:
-        sandbox_id = self._sandbox_of(spec.pod_uid)
-        if not sandbox_id:
+        sandbox = self._sandbox_of(spec.pod_uid)
+        if sandbox is None:
             pod = f"{spec.pod_namespace}/{spec.pod_name}"
             raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
-        body = container_body(self._cluster, spec, sandbox_id, oom_score_min=self._oom_min)
-        return self._create(body, container_name(self._cluster, spec))
-
-    def _sandbox_of(self, pod_uid: str) -> str:
-        """The id of its running sandbox, '' if there is none."""
-        for state in list(self._details.values()):
-            if state.pod_uid == pod_uid and state.container == SANDBOX and state.phase is Phase.RUNNING:
-                return state.id
-        wanted = {LABEL_CLUSTER: self._cluster, LABEL_POD_UID: pod_uid, LABEL_CONTAINER: SANDBOX}
-        found = self._api.containers(filters={"label": [f"{name}={value}" for name, value in wanted.items()]})
-        return str(found[0]["Id"]) if found else ""
-
-    def _create(self, body: Mapping[str, Any], name: str) -> str:
-        """The id; of the existing container if the name is taken."""
-        try:
-            return str(self._api.create_container_from_config(body, name)["Id"])
-        except docker.errors.APIError as error:
-            if error.status_code == 409:
-                return str(self._api.inspect_container(name)["Id"])
-            if error.status_code == 404 and "image" not in str(error.explanation).lower():
-                self._details.clear()  # Its sandbox is gone behind our back.
-                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
-            raise
+        body = container_body(self._cluster, spec, sandbox.id, oom_score_min=self._oom_min)
+        before = spare_hostname(sandbox.labels)
+        if before and spec.hostname:
+            # Docker calls it as its sandbox, in its own variable too.
+            body["Env"] = [f"HOSTNAME={spec.hostname}", *body["Env"]]
+        container_id = self._sandboxes.create(body, container_name(self._cluster, spec))
+        if before and spec.hostname:
+            self._renamings[container_id] = Renaming(before, spec.hostname, sandbox.id, sandbox.pid)
+        return container_id
 
     def _start(self, container_id: str) -> None:
-        """A start that fails for what the container is (no such program) shows in its state, as an end."""
-        try:
-            self._api.start(container_id)
-        except docker.errors.NotFound:
-            raise
-        except docker.errors.APIError as error:
-            state = self._api.inspect_container(container_id)["State"]
-            if not state["Error"]:
-                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
+        change = self._renamings.pop(container_id, None)
+        if change is None:
+            self._sandboxes.start(container_id)
+            return
+        with renamed(container_id, change) as done:
+            self._sandboxes.start(container_id)
+        if not done.is_set():
+            state = self._inspect(container_id)
+            if state.pid and not rename(state.pid, change):
+                log.warning(
+                    "a container keeps its sandbox's hostname", extra={"fields": {"id": container_id}}
+                )
+
+    def _sandbox_of(self, pod_uid: str) -> ContainerState | None:
+        """Its running sandbox."""
+        for state in list(self._details.values()):
+            if state.pod_uid == pod_uid and state.container == SANDBOX and state.phase is Phase.RUNNING:
+                return state
+        found = self._sandboxes.of_pod(pod_uid)
+        return self._inspect(found) if found else None
 
     def _await_removal(self, container_id: str) -> None:
         """It is in progress already, and until it is done the name is taken by a container that dies."""
@@ -353,17 +350,11 @@ class DockerRuntime:
             sleep(REMOVAL_POLL_SECONDS)
         raise Unavailable(f"Docker at {self._host}: container {container_id[:12]} is still being removed")
 
-    def _pause(self) -> str:
-        """The id of the pause image, loaded if the engine lacks it."""
-        if not self._pause_id:
-            image = pause.image(self._info.architecture)
-            try:
-                self._api.inspect_image(image.id)
-            except docker.errors.NotFound:
-                for _ in self._api.load_image(image.archive):
-                    continue
-            self._pause_id = image.id
-        return self._pause_id
+
+def _is_current(known: ContainerState, entry: Mapping[str, Any]) -> bool:
+    """Whether the list says of a container what is known; a spare sandbox may have been taken since."""
+    whose = identity_of(entry["Labels"] or {}, entry["Names"][0]) if entry["Names"] else None
+    return known.phase is phase_of(entry["State"]) and (whose is None or whose.pod_uid == known.pod_uid)
 
 
 def unanswered(error: Exception, host: str) -> Unavailable:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from agent.runtime.protocol import (
     LABEL_ATTEMPT,
@@ -11,12 +11,32 @@ from agent.runtime.protocol import (
     LABEL_POD_NAME,
     LABEL_POD_NAMESPACE,
     LABEL_POD_UID,
+    LABEL_SPARE,
     Capacity,
     ContainerState,
     EngineInfo,
     ImageState,
     Phase,
 )
+
+CLAIMED_WORDS: Final = 7  # Of the name of a pod's container; that of a spare sandbox has fewer.
+
+
+class Identity(NamedTuple):
+    """Whose a container is; all '' for a sandbox that no pod has taken."""
+
+    pod_uid: str = ""
+    pod_name: str = ""
+    pod_namespace: str = ""
+
+
+def identity_of(labels: Mapping[str, str], name: str) -> Identity:
+    """By its labels; of a sandbox that was made ahead by its name (with or without Docker's leading slash)."""
+    if LABEL_SPARE not in labels:
+        words = (labels.get(each, "") for each in (LABEL_POD_UID, LABEL_POD_NAME, LABEL_POD_NAMESPACE))
+        return Identity(*words)
+    found = name.lstrip("/").split("_")
+    return Identity(found[4], found[2], found[3]) if len(found) == CLAIMED_WORDS else Identity()
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -55,11 +75,12 @@ def container_state(found: Mapping[str, Any]) -> ContainerState:
     if phase is Phase.CREATED and state["Error"]:
         phase = Phase.EXITED  # Its start failed: an end with the engine's own code and words.
     created = moment(found["Created"])
+    identity = identity_of(labels, found["Name"])
     return ContainerState(
         id=found["Id"],
-        pod_uid=labels.get(LABEL_POD_UID, ""),
-        pod_name=labels.get(LABEL_POD_NAME, ""),
-        pod_namespace=labels.get(LABEL_POD_NAMESPACE, ""),
+        pod_uid=identity.pod_uid,
+        pod_name=identity.pod_name,
+        pod_namespace=identity.pod_namespace,
         container=labels.get(LABEL_CONTAINER, ""),
         attempt=int(labels.get(LABEL_ATTEMPT, "0")),
         phase=phase,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.runtime.protocol import (
+    LABEL_ADDRESS,
     LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_CONTAINER,
@@ -16,6 +17,7 @@ from agent.runtime.protocol import (
     LABEL_POD_NAMESPACE,
     LABEL_POD_UID,
     LABEL_SANDBOX,
+    LABEL_SPARE,
     SANDBOX,
     ContainerSpec,
     Mount,
@@ -43,6 +45,25 @@ def container_name(cluster: str, spec: SandboxSpec | ContainerSpec) -> str:
     container, attempt = (spec.container, spec.attempt) if isinstance(spec, ContainerSpec) else (SANDBOX, 0)
     words = ("gitward", container, spec.pod_name, spec.pod_namespace, spec.pod_uid, str(attempt), cluster[:8])
     return re.sub(r"[^a-zA-Z0-9_.-]", "-", "_".join(words))
+
+
+def spare_name(cluster: str, key: str) -> str:
+    """Of a sandbox that no pod has yet: never a pod's, which has two words more."""
+    return f"gitward_{SANDBOX}_spare_{key}_{cluster[:8]}"
+
+
+def spare_hostname(labels: Mapping[str, str]) -> str:
+    """What containers are called whose sandbox was a spare one; '' if it was made for its pod."""
+    key = labels.get(LABEL_SPARE)
+    return f"spare-{key}" if key else ""
+
+
+def spare_body(
+    cluster: str, key: str, address: str, image: str, *, oom_score_min: int = OOM_SCORE_MIN
+) -> dict[str, Any]:
+    """As any pod's sandbox; whose it is its name will tell."""
+    spec = SandboxSpec("", "", "", f"spare-{key}", labels={LABEL_ADDRESS: address, LABEL_SPARE: key})
+    return sandbox_body(cluster, spec, image, oom_score_min=oom_score_min)
 
 
 def sandbox_body(

@@ -14,7 +14,8 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from agent.runtime.protocol import LABEL_CLUSTER, LABEL_POD_UID, Capacity, ExecResult, RuntimeEvent
+from agent.runtime.docker_answers import identity_of
+from agent.runtime.protocol import LABEL_CLUSTER, Capacity, ExecResult, RuntimeEvent
 from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
 
 CONNECT_SECONDS: Final = 10.0
@@ -75,7 +76,8 @@ class DockerStream:
         async with self.ask("GET", "/events", {"filters": orjson.dumps(wanted).decode()}) as answer:
             async for line in _lines(answer, self._host):
                 event = orjson.loads(line)
-                yield RuntimeEvent(event["Actor"]["Attributes"].get(LABEL_POD_UID, ""), event["Action"])
+                about = event["Actor"]["Attributes"]
+                yield RuntimeEvent(identity_of(about, about.get("name", "")).pod_uid, event["Action"])
         raise Unavailable(f"Docker at {self._host}: the stream of events ended")
 
     async def logs(

@@ -17,8 +17,10 @@ import orjson
 
 from agent.runtime.fake_programs import Program, running
 from agent.runtime.protocol import (
+    LABEL_ADDRESS,
     LABEL_IMAGE,
     LABEL_SANDBOX,
+    LABEL_SPARE,
     SANDBOX,
     Capacity,
     ContainerSpec,
@@ -130,10 +132,29 @@ class FakeRuntime:
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         self._answer()
         now = self.clock()
-        return [one.state(now) for one in self.containers.values() if pod_uid in ("", one.pod_uid)]
+        mine = (one for one in self.containers.values() if one.pod_uid and pod_uid in ("", one.pod_uid))
+        return [one.state(now) for one in mine]
 
-    async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
+    async def spares(self) -> list[ContainerState]:
         self._answer()
+        return [one.state(self.clock()) for one in self.containers.values() if not one.pod_uid]
+
+    async def make_spare(self, key: str, address: str) -> ContainerState:
+        self._answer()
+        labels, now = {LABEL_ADDRESS: address, LABEL_SPARE: key}, self.clock()
+        made = FakeContainer(
+            f"spare-{key}", "", "", "", SANDBOX, 0, "pause", labels, created_at=now, started_at=now
+        )
+        self._write(made)
+        return made.state(now)
+
+    async def ensure_sandbox(self, spec: SandboxSpec, *, spare: str = "") -> ContainerState:
+        self._answer()
+        if spare:
+            whose = {name: getattr(spec, name) for name in ("pod_uid", "pod_name", "pod_namespace")}
+            taken = replace(self._find(spare), **whose)
+            self._write(taken)
+            return taken.state(self.clock())
         made = FakeContainer(
             f"{spec.pod_uid}-{SANDBOX}",
             spec.pod_uid,
@@ -146,10 +167,11 @@ class FakeRuntime:
             created_at=self.clock(),
             started_at=self.clock(),
         )
-        known = self.containers.get(made.id)
+        known = self._sandbox_of(spec.pod_uid)
         if known is None or known.state(self.clock()).phase is not Phase.RUNNING:
             self._write(made)
-        return self.containers[made.id].state(self.clock())
+            known = made
+        return known.state(self.clock())
 
     async def ensure_container(self, spec: ContainerSpec) -> str:
         self._answer()
@@ -158,7 +180,7 @@ class FakeRuntime:
             return container_id
         if await self.image(spec.image) is None or spec.labels.get(FAIL_PULL) == "true":
             raise NotFound(f"No such image: {spec.image}")
-        sandbox = self.containers.get(f"{spec.pod_uid}-{SANDBOX}")
+        sandbox = self._sandbox_of(spec.pod_uid)
         if sandbox is None:
             raise Invalid(f"container {spec.container}: its sandbox is not there")
         labels, limits = {**spec.labels, LABEL_IMAGE: spec.image, LABEL_SANDBOX: sandbox.id}, spec.limits
@@ -280,6 +302,10 @@ class FakeRuntime:
     def _answer(self) -> None:
         if self.down:
             raise Unavailable("the simulated engine is down")
+
+    def _sandbox_of(self, pod_uid: str) -> FakeContainer | None:
+        ours = (one for one in self.containers.values() if one.pod_uid == pod_uid)
+        return next((one for one in ours if one.container == SANDBOX), None)
 
     def _find(self, container_id: str) -> FakeContainer:
         try:

@@ -26,6 +26,9 @@ LABEL_SANDBOX: Final = "io.gitward.sandbox"  # The sandbox that a container was 
 LABEL_BACK_OFF: Final = "io.gitward.back-off-seconds"  # How long to wait when this attempt ends.
 LABEL_HOST_PORTS: Final = "io.gitward.host-ports"  # On a sandbox: ports of the node that lead to the pod.
 LABEL_ADDRESS: Final = "io.gitward.address"  # On a sandbox: the pod's address.
+LABEL_SPARE: Final = (
+    "io.gitward.spare"  # On a sandbox that was made before its pod was known: what tells it apart.
+)
 
 
 class Phase(StrEnum):
@@ -122,6 +125,7 @@ class ContainerSpec:
     share_processes: bool = False  # The sandbox's PID namespace instead of one of its own.
     processes_of: str = ""  # The id of a container whose PID namespace it joins.
     labels: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""  # Of its pod, for a container whose sandbox was made without knowing it.
 
 
 class ContainerState(NamedTuple):
@@ -221,12 +225,20 @@ class Runtime(Protocol):
     async def info(self) -> EngineInfo: ...
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
-        """All containers of this cluster, by label, running or not; of one pod if `pod_uid` is given.
+        """All containers of this cluster's pods, by label, running or not; of one pod if `pod_uid` is given.
         One filtered list, details of changed ones only."""
         ...
 
-    async def ensure_sandbox(self, spec: SandboxSpec) -> ContainerState:
-        """Running when it returns."""
+    async def spares(self) -> list[ContainerState]:
+        """The sandboxes that no pod has taken yet, running or not."""
+        ...
+
+    async def make_spare(self, key: str, address: str) -> ContainerState:
+        """A running sandbox for a pod to come, with its address as a label. `key` tells it apart from the others."""
+        ...
+
+    async def ensure_sandbox(self, spec: SandboxSpec, *, spare: str = "") -> ContainerState:
+        """Running when it returns. `spare`: the id of a spare one, which becomes this pod's; raises if it cannot."""
         ...
 
     async def ensure_container(self, spec: ContainerSpec) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, ServiceProxy, StaticPods, env
+from gitops.cli.flags import DataDir, Overlay, ServiceProxy, SpareSandboxes, StaticPods, env
 
 
 def agent(  # One parameter a flag.
@@ -25,6 +25,7 @@ def agent(  # One parameter a flag.
     overlay: Overlay = "auto",
     static_pods: StaticPods = None,
     service_proxy: ServiceProxy = "auto",
+    spare_sandboxes: SpareSandboxes = 0,
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -45,6 +46,7 @@ def agent(  # One parameter a flag.
             overlay=overlay,
             static_pods=static_pods,
             service_proxy=service_proxy,
+            spare_sandboxes=spare_sandboxes,
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

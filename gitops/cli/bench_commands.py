@@ -25,6 +25,24 @@ def bench_deploy(
     run_bench(pods=pods, runs=runs)
 
 
+@bench.command("node")
+def bench_node(
+    only: Annotated[
+        str,
+        typer.Option(envvar=_env("ONLY"), help="pods, spare, swarm, swarm-spare, idle, exec. [default: all]"),
+    ] = "",
+    pods: Annotated[int, typer.Option(envvar=_env("PODS"), help="How many pods are stored at once.")] = 30,
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+    spare_sandboxes: Annotated[
+        int, typer.Option(envvar=_env("SPARE_SANDBOXES"), help="Of `swarm-spare`.")
+    ] = 40,
+) -> None:
+    """A node against the raw Docker API and Swarm mode on the same engine; what 100 pods at rest cost."""
+    from gitops.cli.bench.node import run_bench
+
+    run_bench(only=only, pods=pods, runs=runs, spares=spare_sandboxes)
+
+
 @bench.command("render")
 def bench_render(
     apps: Annotated[int, typer.Option(envvar=_env("APPS"), help="How many overlays there are.")] = 100,

@@ -16,9 +16,9 @@ import requests
 import typer
 
 from agent import teardown
-from agent.node import CONTAINER_LINE, VOLUMES_LINE, NodeSettings, down_containers
+from agent.removal import CONTAINER_LINE, VOLUMES_LINE, down_containers
 from agent.runtime.protocol import LABEL_CLUSTER
-from agent.settings import RUN_DIR, read_config
+from agent.settings import RUN_DIR, NodeSettings, read_config
 from gitops.cli import pidfile
 from gitops.kinds.errors import BadRequest, Conflict, Forbidden, GitwardError, Unavailable
 from gitops.kinds.printable import shown

@@ -43,4 +43,8 @@ StaticPods = Annotated[
         "--static-pods", envvar=env("STATIC_PODS"), help="Pods of this directory run without a master too."
     ),
 ]
+SpareSandboxes = Annotated[
+    int,
+    typer.Option(envvar=env("SPARE_SANDBOXES"), help="How many sandboxes wait for new pods, some 5 MB each."),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

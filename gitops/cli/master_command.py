@@ -14,6 +14,7 @@ OF_NODES: Final = frozenset(
         "node_ip",
         "overlay",
         "service_proxy",
+        "spare_sandboxes",
         "static_pods",
         "ingress_http",
         "ingress_https",

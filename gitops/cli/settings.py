@@ -20,6 +20,7 @@ from gitops.cli.usage import WrongUsage
 DATA_DIR: Final = Path("/var/lib/gitward")
 OVERLAY: Final = r"^(auto|direct|vxlan)$"
 SERVICE_PROXY: Final = r"^(auto|iptables|nftables)$"
+SPARE_SANDBOXES_MAX: Final = 100  # Each keeps one of the node's 250 addresses.
 CONFIG_FILE: Final = Path("gitward.yaml")
 KUBECONFIG_NAME: Final = "admin.kubeconfig"
 
@@ -82,6 +83,7 @@ class AgentSettings(BaseModel):
     node_name: str = Field(pattern=NODE_NAME)
     node_ip: Ip
     overlay: str = Field(pattern=OVERLAY)
+    spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     ingress_http: Address
@@ -137,6 +139,7 @@ class UpSettings(BaseModel):
     overlay: str = Field(default="auto", pattern=OVERLAY)
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
+    spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network

@@ -178,6 +178,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         overlay=settings.overlay,
         static_pods=None if simulated else settings.static_pods,
         service_proxy=settings.service_proxy,
+        spare_sandboxes=settings.spare_sandboxes,
     )
 
 

@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, RenderBinDir, ServiceProxy, StaticPods, env
+from gitops.cli.flags import (
+    DataDir,
+    Overlay,
+    RenderBinDir,
+    ServiceProxy,
+    SpareSandboxes,
+    StaticPods,
+    env,
+)
 from gitops.cli.seconds import seconds_of
 
 
@@ -91,6 +99,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     overlay: Overlay = "auto",
     static_pods: StaticPods = None,
     service_proxy: ServiceProxy = "auto",
+    spare_sandboxes: SpareSandboxes = 0,
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -174,6 +183,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             overlay=overlay,
             static_pods=static_pods,
             service_proxy=service_proxy,
+            spare_sandboxes=spare_sandboxes,
             tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,

@@ -11,6 +11,7 @@ import pytest
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.fake import EXIT_CODE, RUN_FOR, FakeRuntime
 from agent.runtime.protocol import (
+    LABEL_ADDRESS,
     SANDBOX,
     Capacity,
     ContainerSpec,
@@ -89,7 +90,7 @@ async def _using(make: Make, scenario: Callable[[Pod], Awaitable[None]]) -> None
     try:
         await scenario(Pod(runtime))
     finally:
-        for state in await runtime.states():
+        for state in [*await runtime.states(), *await runtime.spares()]:
             await runtime.remove(state.id)
         await runtime.close()
 
@@ -107,6 +108,38 @@ def test_a_sandbox_runs_when_it_is_answered_and_twice_is_once(make: Make) -> Non
         assert first.id == second.id
         assert [state.container for state in await pod.runtime.states()] == [SANDBOX]
         assert (await pod.state(SANDBOX)).labels["address"] == "x"
+
+    run(make, scenario)
+
+
+def test_a_spare_sandbox_is_no_pods_until_one_takes_it(make: Make) -> None:
+    async def scenario(pod: Pod) -> None:
+        spare = await pod.runtime.make_spare("5eed", "10.77.1.9")
+        before = await pod.runtime.states(), [state.id for state in await pod.runtime.spares()]
+        spec = SandboxSpec(pod.uid, "web-1.x", "shop", "web", labels={"address": "ignored"})
+        taken = await pod.runtime.ensure_sandbox(spec, spare=spare.id)
+        again = await pod.runtime.ensure_sandbox(spec)
+
+        assert spare.phase is Phase.RUNNING
+        assert spare.labels[LABEL_ADDRESS] == "10.77.1.9"
+        assert before == ([], [spare.id])
+        assert taken.id == again.id == spare.id
+        assert (taken.pod_uid, taken.pod_name, taken.pod_namespace) == (pod.uid, "web-1.x", "shop")
+        assert taken.labels[LABEL_ADDRESS] == "10.77.1.9"
+        assert await pod.runtime.states(pod.uid) == await pod.runtime.states() == [taken]
+        assert await pod.runtime.spares() == []
+        assert await pod.runtime.ensure_container(pod.spec("sh", "-c", "true"))
+
+    run(make, scenario)
+
+
+def test_a_spare_sandbox_that_is_gone_cannot_be_taken(make: Make) -> None:
+    async def scenario(pod: Pod) -> None:
+        spare = await pod.runtime.make_spare("5eed", "10.77.1.9")
+        await pod.runtime.remove(spare.id)
+
+        with pytest.raises(NotFound):
+            await pod.runtime.ensure_sandbox(SandboxSpec(pod.uid, "web", "shop", "web"), spare=spare.id)
 
     run(make, scenario)
 

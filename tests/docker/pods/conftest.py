@@ -56,7 +56,7 @@ class Host:
         return await DockerRuntime.connect(self.docker_host, cluster=self.cluster)
 
     @asynccontextmanager
-    async def agent(self) -> AsyncIterator[Node]:
+    async def agent(self, spares: int = 0) -> AsyncIterator[Node]:
         """From its start to its kill."""
         runtime = await self.runtime()
         network = Network(
@@ -75,6 +75,7 @@ class Host:
                 network=Links(network),
                 volumes=PodVolumes(self.home / "pods", self.persistent),
                 facts=facts,
+                spares=spares,
             ) as node:
                 yield node
         finally:
