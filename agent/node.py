@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ from agent.memory import Memory, remembering
 from agent.network import NetworkSettings
 from agent.pods.addresses import Addresses
 from agent.pods.means import Means, NodeFacts, PodApi
+from agent.pods.admission import Admission
+from agent.pods.means import Addresses, Means, NodeFacts, PodApi
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
@@ -141,6 +144,7 @@ class _Node:
                 )
             )
             pods = await self._make_pods(group, network, facts, static, cluster, pod_cidr)
+            pods = await self._make_pods(group, network, facts, static, cluster, lambda: registration.labels)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods, static))
             group.create_task(static.run(_now, asyncio.sleep))
@@ -222,6 +226,7 @@ class _Node:
         api: PodApi,
         cluster: Cluster,
         pod_cidr: str,
+        labels: Callable[[], Mapping[str, str] | None],
     ) -> Pods:
         settings = self._settings
         volumes = (
@@ -254,12 +259,14 @@ class _Node:
                 facts.engine.memory_bytes,
                 Names(CLUSTER_DOMAIN, network.dns_address, host_file(RESOLV_CONF), host_file(HOSTS)),
                 confinement(facts.engine, settings.seccomp_dir),
+                settings.unsafe_sysctls,
             ),
             services=cluster.services,
             clock=_now,
             group=group,
             simulated=settings.simulated,
             spares=None if settings.simulated else spares,
+            admission=Admission(settings.name, facts.allocatable, labels),
         )
         left = await volumes.uids()
         pods = self._pods = Pods(means, lambda: left)

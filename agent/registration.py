@@ -155,6 +155,11 @@ class Registration:
         """As the API has it; None: not yet, or not any more."""
         return self._node
 
+    @property
+    def labels(self) -> Mapping[str, str] | None:
+        """Of the node as the API has it; None: not known."""
+        return labels_of(self._node) if self._node is not None else None
+
     async def pod_cidr(self) -> str:
         await self._ranged.wait()
         assert self._node is not None

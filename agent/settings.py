@@ -38,6 +38,7 @@ class NodeSettings:
     simulated: bool = False
     node_ip: str = ""  # Where other nodes reach this one; '': found out.
     overlay: str = "auto"  # How packets get there: auto, direct or vxlan.
+    unsafe_sysctls: tuple[str, ...] = ()  # That pods may set beside the safe ones.
     static_pods: Path | None = None  # A directory of manifests that this node runs by itself.
     service_proxy: str = "auto"  # What leads to services: auto, iptables or nftables.
     spare_sandboxes: int = 0  # How many are made ahead of pods.

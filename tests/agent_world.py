@@ -10,6 +10,8 @@ from uuid import uuid4
 
 from agent.pods.addresses import Addresses
 from agent.pods.means import Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
+from agent.pods.admission import Admission
+from agent.pods.means import Addresses, Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.sources import Sources
@@ -265,6 +267,7 @@ async def running_node(
                 group=group,
                 sleep=sleep,
                 simulated=simulated,
+                admission=Admission(facts.name, facts.allocatable),
             )
             pods = Pods(means)
             await pods.adopt()

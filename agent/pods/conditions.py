@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from agent.pods.observed import RESIZE, PodObserved
-from agent.pods.resizing import infeasible, resizing
+from agent.pods.resizing import resizing, withheld
 from agent.runtime.protocol import Phase
 from gitops.kinds.core.pod import ContainerStatus, Pod, PodPhase, is_sidecar, pod_status
 from gitops.kinds.objects import Condition, timestamp
@@ -44,7 +44,8 @@ def conditions(
     ours = {*(one["type"] for one in written), *RESIZES}
     written += _resizes(desired, observed)
     others = [one for name, one in known.items() if name not in ours]
-    return [_since(one, known.get(one["type"]), now) for one in written] + others
+    generation = desired["metadata"].get("generation")
+    return [_stamped(one, known.get(one["type"]), generation, now) for one in written] + others
 
 
 def _ready(phase: PodPhase, unready: Sequence[str], initialized: bool) -> Condition:
@@ -76,8 +77,8 @@ def _resizes(desired: Pod, observed: PodObserved) -> list[Condition]:
     """Of a resize that is asked for and not done. Absent: there is none."""
     if not resizing(desired, observed):
         return []
-    if why := infeasible(desired, observed.allocatable):
-        return [{**_condition(RESIZES[0], True), "reason": "Infeasible", "message": why}]
+    if why := withheld(desired, observed):
+        return [{**_condition(RESIZES[0], True), "reason": why.reason, "message": why.message}]
     if trouble := observed.trouble.get(RESIZE):
         return [{**_condition(RESIZES[1], True), "reason": "Error", "message": trouble.message}]
     return [_condition(RESIZES[1], True)]
@@ -96,7 +97,12 @@ def _condition(name: str, holds: bool) -> Condition:
     return {"type": name, "status": "True" if holds else "False"}
 
 
-def _since(condition: Condition, known: Condition | None, now: datetime) -> Condition:
+def _stamped(
+    condition: Condition, known: Condition | None, generation: int | None, now: datetime
+) -> Condition:
+    """When its status last changed, and of which generation of the pod it speaks."""
+    since = timestamp(now)
     if known is not None and known["status"] == condition["status"]:
-        return {**condition, "lastTransitionTime": known.get("lastTransitionTime", timestamp(now))}
-    return {**condition, "lastTransitionTime": timestamp(now)}
+        since = known.get("lastTransitionTime", since)
+    stamped: Condition = {**condition, "lastTransitionTime": since}
+    return {**stamped, "observedGeneration": generation} if generation else stamped

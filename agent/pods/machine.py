@@ -25,7 +25,7 @@ from agent.pods.observed import (
     TearDown,
     Withdraw,
 )
-from agent.pods.resizing import infeasible, is_outdated, restarts_to_resize
+from agent.pods.resizing import is_outdated, restarts_to_resize, withheld
 from agent.pods.resources import capacity_of
 from agent.pods.restarting import restarts
 from agent.pods.status import is_init_done, is_initialized, report
@@ -41,6 +41,7 @@ CONFIG_RETRY_SECONDS: Final = (
     2  # A missing ConfigMap is an ordering, not a fault: it may come with the next commit.
 )
 REPORT_RETRY_SECONDS: Final = 1
+DEFERRED_SECONDS: Final = 3  # A resize that waits for others' room.
 GRACE_DEFAULT_SECONDS: Final = 30
 GRACE_MIN_SECONDS: Final = 1  # kubelet's smallest: also a forced delete lets a process see SIGTERM.
 
@@ -203,12 +204,17 @@ class _Plan:
             self._resize(container, newest)
 
     def _resizes_by_restart(self, container: Container, newest: ContainerState) -> bool:
-        return restarts_to_resize(container, newest) and not infeasible(
-            self._desired, self._observed.allocatable
-        )
+        return restarts_to_resize(container, newest) and not self._withheld()
+
+    def _withheld(self) -> bool:
+        """Whether its resize is not begun; one that waits for others' room is looked at again."""
+        why = withheld(self._desired, self._observed)
+        if why is not None and why.reason == "Deferred":
+            self._wakes.append(self._now + timedelta(seconds=DEFERRED_SECONDS))
+        return why is not None
 
     def _resize(self, container: Container, running: ContainerState) -> None:
-        if not is_outdated(container, running) or infeasible(self._desired, self._observed.allocatable):
+        if not is_outdated(container, running) or self._withheld():
             return
         if self._may_retry(RESIZE, TROUBLE_FIRST_SECONDS):
             self._do.append(Resize(container["name"], running.id, capacity_of(container)))

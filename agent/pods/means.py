@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from agent.pods.addresses import Addresses
+from agent.pods.admission import Admission
 from agent.pods.names import Names
 from agent.pods.security import Confinement
 from agent.pods.sources import Sources
@@ -91,6 +92,9 @@ class NodeFacts(NamedTuple):
     memory_bytes: int
     names: Names
     confinement: Confinement = Confinement()
+    unsafe_sysctls: tuple[
+        str, ...
+    ] = ()  # Which pods may set beside the safe ones; `kernel.msg*` names all of a prefix.
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Means:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     simulated: bool = False
     spares: Spares | None = None
+    admission: Admission = field(default_factory=Admission)
 
     def around(self, address: str) -> Surroundings:
         return Surroundings(self.node.name, self.node.address, address, self.node.allocatable)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from agent.pods.rejection import Rejection
 from agent.runtime.protocol import SANDBOX, Capacity, ContainerState, Phase
 from gitops.kinds.core.pod import PodStatus
 
@@ -48,6 +49,9 @@ class PodObserved:
         messages: by container id, what those that ended have left as their last words.
         allocatable: what the node has for pods; empty: not known.
         evicted: why the node ends it, '' if it does not.
+        rejected: why the node did not take it; None: it did.
+        unsafe_sysctls: those that pods may set beside the safe ones.
+        others: what the node's other pods take.
         offline: the API did not take the last report; nothing waits for it then.
     """
 
@@ -62,6 +66,9 @@ class PodObserved:
     messages: Mapping[str, str] = field(default_factory=dict)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     evicted: str = ""
+    rejected: Rejection | None = None
+    unsafe_sysctls: tuple[str, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
     offline: bool = False
 
     @property

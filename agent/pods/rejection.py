@@ -3,6 +3,7 @@
 Source: kubernetes/pkg/kubelet/sysctl (`safe_sysctls.go`, `allowlist.go`), `rejectPod`.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gitops.kinds.core.pod import Pod
@@ -25,6 +26,9 @@ SAFE_SYSCTLS: Final = frozenset(
 )
 
 
+IPC_SYSCTLS: Final = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")  # Of the IPC namespace.
+
+
 class Rejection(NamedTuple):
     """`reason`: as in `status.reason`."""
 
@@ -32,19 +36,26 @@ class Rejection(NamedTuple):
     message: str
 
 
-def rejection(pod: Pod) -> Rejection | None:
-    """Why this node does not take the pod; None: it does. Of a pod that runs already nobody asks."""
+def rejection(pod: Pod, allowed: Sequence[str] = ()) -> Rejection | None:
+    """Why this node does not take the pod; None: it does. Of a pod that runs already nobody asks.
+
+    `allowed`: sysctls that its operator allows beside the safe ones; one that ends with `*` names all that begin so.
+    """
     spec = pod["spec"]
     for sysctl in spec.get("securityContext", {}).get("sysctls", ()):
         name = sysctl["name"].replace("/", ".")  # As sysctl(8) has both.
-        if name not in SAFE_SYSCTLS:
+        if name not in SAFE_SYSCTLS and not any(_covers(one.replace("/", "."), name) for one in allowed):
             return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted')
         if name.startswith("net.") and spec.get("hostNetwork"):
             return Rejection(
                 "SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host net enabled'
             )
-        if name.startswith("kernel.") and spec.get("hostIPC"):
+        if name.startswith(IPC_SYSCTLS) and spec.get("hostIPC"):
             return Rejection(
                 "SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host ipc enabled'
             )
     return None
+
+
+def _covers(allowed: str, name: str) -> bool:
+    return name.startswith(allowed[:-1]) if allowed.endswith("*") else name == allowed

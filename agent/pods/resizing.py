@@ -3,12 +3,13 @@
 Source: Kubernetes, "Resize CPU and Memory Resources assigned to Containers"; kubernetes/pkg/kubelet/allocation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from agent.pods.observed import PodObserved
 from agent.pods.resources import capacity_of
 from agent.runtime.protocol import ContainerState, Phase
-from gitops.kinds import quantity
+from gitops.kinds.core.amounts import amount_of, requests_of
 from gitops.kinds.core.pod import Container, Pod, is_sidecar
 
 
@@ -44,16 +45,28 @@ def resizing(pod: Pod, observed: PodObserved) -> tuple[str, ...]:
     )
 
 
-def infeasible(pod: Pod, allocatable: Mapping[str, str]) -> str:
-    """Why this node can never give what the pod asks for now; '' if it can."""
-    for name, unit in (("cpu", quantity.milli), ("memory", quantity.whole)):
-        if name not in allocatable:
+class Withheld(NamedTuple):
+    """Why a resize is not begun, as its condition says it."""
+
+    reason: Literal["Infeasible", "Deferred"]
+    message: str
+
+
+def withheld(pod: Pod, observed: PodObserved) -> Withheld | None:
+    """Infeasible: this node can never give what the pod asks for now; Deferred: not beside what others have of it."""
+    deferred = None
+    wanted = requests_of(pod)
+    for name in ("cpu", "memory"):
+        if name not in observed.allocatable or name not in wanted:
             continue
-        capacity = unit(allocatable[name])
-        wanted = sum(unit(one["resources"].get("requests", {}).get(name, "0")) for one in _resizable(pod))
-        if wanted > capacity:
-            return f"Node didn't have enough capacity: {name}, requested: {wanted}, capacity: {capacity}"
-    return ""
+        capacity, used = amount_of(name, observed.allocatable[name]), observed.others.get(name, 0)
+        asked = f"{name}, requested: {wanted[name]}"
+        if wanted[name] > capacity:
+            return Withheld("Infeasible", f"Node didn't have enough capacity: {asked}, capacity: {capacity}")
+        if wanted[name] + used > capacity:
+            why = f"Node didn't have enough resource: {asked}, used: {used}, capacity: {capacity}"
+            deferred = deferred or Withheld("Deferred", why)
+    return deferred
 
 
 def _resizable(pod: Pod) -> Iterator[Container]:

@@ -97,7 +97,10 @@ def _phase(
     if is_terminal(desired):
         known = pod_status(desired)
         return pod_phase(desired), known.get("reason", ""), known.get("message", "")
-    if observed.sandbox is None and (refused := rejection(desired)) is not None:
+    refused = observed.rejected
+    if refused is None and observed.sandbox is None:
+        refused = rejection(desired, observed.unsafe_sysctls)
+    if refused is not None:
         return "Failed", refused.reason, f"Pod was rejected: {refused.message}"
     if observed.evicted:
         return "Failed", EVICTED, observed.evicted

@@ -7,8 +7,9 @@ delays no other pod.
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 from agent.pods import effects
 from agent.pods.back_offs import BackOffs
@@ -34,11 +35,13 @@ from agent.pods.observed import (
 )
 from agent.pods.probing import Probing
 from agent.pods.refused import Refused
+from agent.pods.rejection import Rejection
 from agent.pods.reporter import Reporter
+from agent.pods.resizing import resizing
 from agent.pods.simulation import simulated
 from agent.runtime.protocol import LABEL_ADDRESS, SANDBOX, ContainerState, Phase
 from agent.volumes.references import references
-from gitops.kinds.core.pod import Pod, is_terminal
+from gitops.kinds.core.pod import Pod, is_terminal, pod_status
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import is_going
 
@@ -64,6 +67,7 @@ class PodWorker:
         self._address, self._volumes_ready, self._withdrawn, self._adopted = "", False, False, False
         self._content_stale = False
         self._evicted = ""
+        self._judged, self._rejected = False, cast(Rejection | None, None)
         self._trouble: dict[str, Trouble] = {}
         self._busy: dict[object, tuple[Action, asyncio.Task[None]]] = {}
         self._ended: dict[Action, float] = {}
@@ -84,6 +88,7 @@ class PodWorker:
             return
         self._pod, self._last = pod, pod or self._last
         if pod is not None:
+            self._means.admission.note(pod)
             self._means.sources.use(self._uid, references(pod), self._means.group)
             if before is not None and _told_to_files(pod) != _told_to_files(before):
                 self.content_changed()
@@ -142,6 +147,7 @@ class PodWorker:
                 for _, task in self._busy.values():
                     task.cancel()
                 self._means.sources.release(self._uid)
+                self._means.admission.forget(self._uid)
 
     async def _round(self) -> bool:
         """One look and what follows from it; true when there is nothing left to do for ever."""
@@ -194,7 +200,7 @@ class PodWorker:
 
     def observed(self) -> PodObserved:
         on_host = self._last is not None and self._last["spec"].get("hostNetwork", False)
-        return PodObserved(
+        observed = PodObserved(
             containers=self._states,
             address=self._address,
             node_address=self._means.node.address,
@@ -206,13 +212,29 @@ class PodWorker:
             messages=self._messages.known(),
             allocatable=self._means.node.allocatable,
             evicted=self._evicted,
+            rejected=self._rejected,
+            unsafe_sysctls=self._means.node.unsafe_sysctls,
             offline=self._reporter.offline,
         )
+        if self._pod is None or not resizing(self._pod, observed):
+            return observed
+        return replace(observed, others=self._means.admission.others(self._uid))
 
     def _is_ending(self) -> bool:
         return self._pod is None or is_going(self._pod) or is_terminal(self._pod)
 
+    def _judge(self) -> None:
+        """Once, of a pod that is new to this node: whether it has room for it."""
+        pod, self._judged = self._pod, True
+        if pod is None or self._states or self._is_ending() or "startTime" in pod_status(pod):
+            return
+        self._rejected = self._means.admission.admit(pod)
+        if self._rejected is not None:
+            self._means.api.event(pod, "Warning", self._rejected.reason, self._rejected.message)
+
     def _decide(self) -> Actions:
+        if not self._judged:
+            self._judge()
         actions = step(self._pod, self.observed(), self._means.clock())
         if self._pod is not None and actions.status is not None:
             self._reporter.want(self._pod, actions.status)

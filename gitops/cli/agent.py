@@ -66,6 +66,7 @@ def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
             static_pods=told.static_pods,
             service_proxy=told.service_proxy,
             spare_sandboxes=told.spare_sandboxes,
+            unsafe_sysctls=told.allowed_unsafe_sysctls,
             ingress_http=told.ingress_http,
             ingress_https=told.ingress_https,
             docker_host=os.environ.get("DOCKER_HOST", DOCKER_HOST),
@@ -127,6 +128,7 @@ async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         static_pods=told.static_pods,
         service_proxy=told.service_proxy,
         spare_sandboxes=told.spare_sandboxes,
+        unsafe_sysctls=told.allowed_unsafe_sysctls,
     )
     log.info("joined", extra={"fields": {"node": name, "master": told.master, "cluster": node.cluster}})
     return node, Credentials(told.master, ca, joined.cert, key, server_name=SERVER_NAME)

@@ -6,6 +6,7 @@ import typer
 
 from gitops.cli import settings
 from gitops.cli.flags import DataDir, Overlay, ServiceProxy, SpareSandboxes, StaticPods, env
+from gitops.cli.flags import DataDir, Overlay, ServiceProxy, StaticPods, UnsafeSysctls, env
 
 
 def agent(  # One parameter a flag.
@@ -26,6 +27,7 @@ def agent(  # One parameter a flag.
     static_pods: StaticPods = None,
     service_proxy: ServiceProxy = "auto",
     spare_sandboxes: SpareSandboxes = 0,
+    allowed_unsafe_sysctls: UnsafeSysctls = None,
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -47,6 +49,7 @@ def agent(  # One parameter a flag.
             static_pods=static_pods,
             service_proxy=service_proxy,
             spare_sandboxes=spare_sandboxes,
+            allowed_unsafe_sysctls=tuple(allowed_unsafe_sysctls or ()),
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

@@ -37,6 +37,14 @@ ServiceProxy = Annotated[
 Overlay = Annotated[
     str, typer.Option(envvar=env("OVERLAY"), help="How pods reach other nodes: auto, direct or vxlan.")
 ]
+UnsafeSysctls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-unsafe-sysctls",
+        envvar=env("ALLOWED_UNSAFE_SYSCTLS"),
+        help="A sysctl that pods may set beside the safe ones, or a prefix with *. May be repeated.",
+    ),
+]
 StaticPods = Annotated[
     Path | None,
     typer.Option(

@@ -16,6 +16,7 @@ OF_NODES: Final = frozenset(
         "service_proxy",
         "spare_sandboxes",
         "static_pods",
+        "allowed_unsafe_sysctls",
         "ingress_http",
         "ingress_https",
     }

@@ -5,6 +5,7 @@ A flag wins over its environment variable, that over the file, that over the def
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -65,10 +66,22 @@ def _ports(text: str) -> str:
 
 Network = Annotated[str, AfterValidator(_network)]
 AnyNetwork = Annotated[str, AfterValidator(_any_network)]
+
+
+def _namespaced(name: str) -> str:
+    """A sysctl that every pod has for itself: another one would change the whole host."""
+    if not re.fullmatch(r"(kernel\.(shm|msg|sem)|fs\.mqueue\.|net\.)[a-zA-Z0-9_.-]*\*?", name):
+        raise ValueError(
+            "wanted kernel.shm…, kernel.msg…, kernel.sem, fs.mqueue.… or net.…, with * at most at the end"
+        )
+    return name
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Network4 = Annotated[str, AfterValidator(_network4)]
 PortRange = Annotated[str, AfterValidator(_ports)]
 Ip = Annotated[str, AfterValidator(_ip)]
+Sysctl = Annotated[str, AfterValidator(_namespaced)]
 NODE_NAME: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
 
 
@@ -86,6 +99,7 @@ class AgentSettings(BaseModel):
     spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
+    allowed_unsafe_sysctls: tuple[Sysctl, ...] = ()
     ingress_http: Address
     ingress_https: Address
 
@@ -140,6 +154,7 @@ class UpSettings(BaseModel):
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
+    allowed_unsafe_sysctls: tuple[Sysctl, ...] = ()
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network

@@ -179,6 +179,7 @@ def _node_settings(settings: UpSettings, master: Master, name: str, *, simulated
         static_pods=None if simulated else settings.static_pods,
         service_proxy=settings.service_proxy,
         spare_sandboxes=settings.spare_sandboxes,
+        unsafe_sysctls=settings.allowed_unsafe_sysctls,
     )
 
 

@@ -15,6 +15,7 @@ from gitops.cli.flags import (
     StaticPods,
     env,
 )
+from gitops.cli.flags import DataDir, Overlay, RenderBinDir, ServiceProxy, StaticPods, UnsafeSysctls, env
 from gitops.cli.seconds import seconds_of
 
 
@@ -100,6 +101,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     static_pods: StaticPods = None,
     service_proxy: ServiceProxy = "auto",
     spare_sandboxes: SpareSandboxes = 0,
+    allowed_unsafe_sysctls: UnsafeSysctls = None,
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -184,6 +186,7 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             static_pods=static_pods,
             service_proxy=service_proxy,
             spare_sandboxes=spare_sandboxes,
+            allowed_unsafe_sysctls=tuple(allowed_unsafe_sysctls or ()),
             tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,

@@ -4,10 +4,11 @@ Source: kubernetes/pkg/controller/volume/{persistentvolume,pvcprotection}. A cla
 consumer is bound when the scheduler has chosen a node for a pod of it: the node decides which volume it can be.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, cast
 
+from gitops.kinds.core.amounts import term_holds
 from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.core.pod import POD, Pod, is_terminal
 from gitops.kinds.core.storage import (
@@ -25,7 +26,6 @@ from gitops.kinds.core.storage import (
 )
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, annotations_of, is_going, key_of, labels_of, uid, with_meta
-from gitops.kinds.selectors import Requirement
 from gitops.kinds.storage import LATE, PROVISIONERS, STORAGE_CLASS, StorageClass
 from gitops.reconcile import NOTHING, Controller, EventNote, Reader, Trigger, Writes
 
@@ -242,17 +242,8 @@ def _reaches(volume: PersistentVolume, node: Node | None) -> bool:
     required = (volume["spec"].get("nodeAffinity") or {}).get("required")
     if required is None or node is None:
         return True
-    return any(_holds(cast("dict[str, Any]", term), node) for term in required["nodeSelectorTerms"])
-
-
-def _holds(term: Mapping[str, Any], node: Node) -> bool:
-    names = {"metadata.name": node["metadata"].get("name", "")}
-    stated = [(one, labels_of(node)) for one in term.get("matchExpressions") or ()]
-    stated += [(one, names) for one in term.get("matchFields") or ()]
-    return bool(stated) and all(
-        Requirement(one["key"], one["operator"], tuple(one.get("values") or ())).matches(values)
-        for one, values in stated
-    )
+    name, labels = node["metadata"].get("name", ""), labels_of(node)
+    return any(term_holds(cast("dict[str, Any]", one), name, labels) for one in required["nodeSelectorTerms"])
 
 
 def _lost(claim: PersistentVolumeClaim, reason: str, message: str) -> Writes:

@@ -7,7 +7,7 @@ are what counting everything would give.
 Reading order: `scheduler.py` (a round), `choice.py` (one pod among all nodes), `filters.py` and `neighbours.py` (where
 it fits, by the node and by other pods), `scores.py` (the best of those), `preemption.py` (who has to leave);
 `template.py` (what equal pods share), `state.py` (nodes and sums), `volumes.py` (claims and where their volumes are),
-`nodes.py` (amounts and taints).
+`nodes.py` (taints).
 """
 
 from gitops.scheduler.scheduler import SCHEDULER

@@ -8,10 +8,10 @@ is; ties go to the node with fewer pods, then by a hash of its name: never by hi
 from collections.abc import Sequence
 from typing import Final
 
+from gitops.kinds.core.amounts import PODS
 from gitops.kinds.keys import Key
 from gitops.scheduler.filters import fixed_refusal, room_refusal
 from gitops.scheduler.neighbours import Rule, rules_for
-from gitops.scheduler.nodes import PODS
 from gitops.scheduler.scores import (
     by_neighbours,
     by_preference,

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from gitops.kinds.core.amounts import PODS
 from gitops.kinds.core.node import Taint
 from gitops.kinds.core.tolerations import tolerates
 from gitops.kinds.selectors import Requirement
-from gitops.scheduler.nodes import PODS, UNSCHEDULABLE
+from gitops.scheduler.nodes import UNSCHEDULABLE
 from gitops.scheduler.state import Placed, Refusal, Row
 from gitops.scheduler.template import Json, Labels, Template
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from gitops.kinds.core.amounts import PODS
 from gitops.kinds.keys import Key
 from gitops.kinds.policy import POD_DISRUPTION_BUDGET, PodDisruptionBudget, budget_status, spec_of
 from gitops.kinds.selectors import LabelSelector, matches
@@ -16,7 +17,6 @@ from gitops.reconcile import Reader
 from gitops.scheduler.choice import refusal_of
 from gitops.scheduler.filters import explain
 from gitops.scheduler.neighbours import rules_for
-from gitops.scheduler.nodes import PODS
 from gitops.scheduler.state import Placed, Refusal, Row, State
 from gitops.scheduler.template import Template
 

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from gitops.kinds.core.amounts import CPU, MEMORY
 from gitops.kinds.core.tolerations import tolerates
 from gitops.scheduler.filters import term_matches
 from gitops.scheduler.neighbours import domains_of
-from gitops.scheduler.nodes import CPU, MEMORY
 from gitops.scheduler.state import Row, State
 from gitops.scheduler.template import HOSTNAME, Spread, Template
 

@@ -11,13 +11,14 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from gitops.kinds.core.amounts import PODS, Amounts, amount_of
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE, Node, Taint
 from gitops.kinds.core.pod import POD, Pod, is_terminal, pod_status
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import is_going, labels_of, uid
 from gitops.reconcile import Reader
-from gitops.scheduler.nodes import PODS, Amounts, amount_of, taints_of
+from gitops.scheduler.nodes import taints_of
 from gitops.scheduler.template import (
     Labels,
     Port,

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 import orjson
 
 from gitops.kinds.apps import REPLICA_SET
+from gitops.kinds.core.amounts import CPU, MEMORY, Amounts, requests_of, scored_requests_of
 from gitops.kinds.core.placement import PodAffinityTerm, TopologySpreadConstraint
 from gitops.kinds.core.pod import Container, Pod, Toleration, is_sidecar
 from gitops.kinds.core.pod_types import PodSpec
@@ -18,7 +19,6 @@ from gitops.kinds.core.service import SERVICE
 from gitops.kinds.objects import controller_of, labels_of
 from gitops.kinds.selectors import LabelSelector, LabelSelectorRequirement, matches, matches_map
 from gitops.reconcile import Reader
-from gitops.scheduler.nodes import CPU, MEMORY, Amounts, requests_of, scored_requests_of
 
 HOSTNAME: Final = "kubernetes.io/hostname"
 ZONE: Final = "topology.kubernetes.io/zone"

@@ -6,18 +6,19 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from gitops.kinds import quantity
 from gitops.kinds.core.containers import (
     Container,
+    ContainerResizePolicy,
     EnvVar,
     HTTPGetAction,
     LifecycleHandler,
     Probe,
     ResourceRequirements,
 )
-from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec
+from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, is_sidecar
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.filling import (
     canonical_quantities,
@@ -30,6 +31,7 @@ from gitops.kinds.filling import (
 from gitops.kinds.lately import Lately
 
 FILE_MODE: Final = 0o644
+_RESIZABLE: Final[tuple[Literal["cpu", "memory"], ...]] = ("cpu", "memory")
 _CONTAINER_LISTS: Final = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -80,18 +82,36 @@ def _default_pod_spec(spec: PodSpec) -> PodSpec:
     spec = fill(default_spec(spec), enableServiceLinks=True)
     for field in _CONTAINER_LISTS[:2]:
         spec = change_each(
-            spec, field, partial(_default_of_a_pods_container, host=bool(spec.get("hostNetwork")))
+            spec,
+            field,
+            partial(_default_of_a_pods_container, field=field, host=bool(spec.get("hostNetwork"))),
         )
     return spec
 
 
-def _default_of_a_pods_container(container: Container, host: bool) -> Container:
+def _default_of_a_pods_container(container: Container, field: str, host: bool) -> Container:
     container = change(container, "resources", _requests_from_limits)
+    if field == "containers" or is_sidecar(container):
+        container = _with_resize_policy(container)
     if host:
         container = change_each(
             container, "ports", lambda port: fill_zero(port, hostPort=port["containerPort"])
         )
     return container
+
+
+def _with_resize_policy(container: Container) -> Container:
+    """What is stated of cpu and memory changes in place where nothing else is said."""
+    stated = container.get("resizePolicy") or []
+    resources = container["resources"]
+    used = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    known = {one["resourceName"] for one in stated}
+    missing: list[ContainerResizePolicy] = [
+        {"resourceName": name, "restartPolicy": "NotRequired"}
+        for name in _RESIZABLE
+        if name in used and name not in known
+    ]
+    return {**container, "resizePolicy": [*stated, *missing]} if missing else container
 
 
 def _requests_from_limits(resources: ResourceRequirements) -> ResourceRequirements:

@@ -67,7 +67,10 @@ class Host:
         await network.setup()
         checks = NetworkChecks(runtime)
         try:
-            facts = FACTS._replace(confinement=confinement(await runtime.info(), self.home / "seccomp"))
+            facts = FACTS._replace(
+                confinement=confinement(await runtime.info(), self.home / "seccomp"),
+                unsafe_sysctls=("net.core.*",),
+            )
             async with running_node(
                 runtime,
                 checks,

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from gitops.controllers.deployment import DEPLOYMENT_CONTROLLER
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
 from gitops.kinds.apps import DEPLOYMENT
+from gitops.kinds.core.amounts import requests_of
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.objects import is_going, key_of
 from gitops.runner import Decision, Runner
 from gitops.scheduler import SCHEDULER
-from gitops.scheduler.nodes import requests_of
 from gitops.store.contract import Put, Txn
 from tests.unit.controllers.world import World, a_deployment, a_node, a_pod, with_spec
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.kinds.core.amounts import requests_of
 from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.core.pod import POD, Pod, pod_condition
 from gitops.kinds.objects import key_of
 from gitops.scheduler import SCHEDULER
-from gitops.scheduler.nodes import requests_of
 from gitops.scheduler.scheduler import reconcile
 from tests.unit.controllers.world import NOW, World, a_node, a_pod, a_replica_set
 

@@ -43,6 +43,12 @@ def running(**fields: Any) -> PodObserved:
         (large(resizePolicy=OTHER_BY_RESTART), running(), (Resize("app", "app-0", LARGE_CAPACITY),)),
         (large(), running(allocatable={"cpu": "100m"}), ()),
         (large(resizePolicy=BY_RESTART), running(allocatable={"memory": "1Mi"}), ()),
+        (large(), running(allocatable={"cpu": "1"}, others={"cpu": 900}), ()),
+        (
+            large(),
+            running(allocatable={"cpu": "1"}, others={"cpu": 800}),
+            (Resize("app", "app-0", LARGE_CAPACITY),),
+        ),
     ],
     ids=[
         "in place",
@@ -53,6 +59,8 @@ def running(**fields: Any) -> PodObserved:
         "what is changed by a restart does not differ",
         "more than the node has",
         "more than the node has, by a restart",
+        "more than others leave",
+        "all that others leave",
     ],
 )
 def test_step(pod: Pod, observed: PodObserved, do: tuple[Action, ...]) -> None:
@@ -99,3 +107,16 @@ def conditions(status: Any) -> dict[str, str]:
         for one in status["conditions"]
         if one["type"].startswith("PodResize")
     }
+
+
+def test_a_resize_that_waits_for_others_says_so_and_is_looked_at_again() -> None:
+    actions = step(large(), running(allocatable={"cpu": "1"}, others={"cpu": 900}), NOW)
+
+    assert actions.status is not None
+    pending = next(one for one in actions.status["conditions"] if one["type"] == "PodResizePending")
+    assert (pending["status"], pending.get("reason"), pending.get("message")) == (
+        "True",
+        "Deferred",
+        "Node didn't have enough resource: cpu, requested: 200, used: 900, capacity: 1000",
+    )
+    assert actions.wake_at is not None
