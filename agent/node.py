@@ -29,9 +29,8 @@ from agent.logs import log_handler
 from agent.memory import Memory, remembering
 from agent.network import NetworkSettings
 from agent.pods.addresses import Addresses
-from agent.pods.means import Means, NodeFacts, PodApi
 from agent.pods.admission import Admission
-from agent.pods.means import Addresses, Means, NodeFacts, PodApi
+from agent.pods.means import Means, NodeFacts, PodApi
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
@@ -143,8 +142,9 @@ class _Node:
                     _now,
                 )
             )
-            pods = await self._make_pods(group, network, facts, static, cluster, pod_cidr)
-            pods = await self._make_pods(group, network, facts, static, cluster, lambda: registration.labels)
+            pods = await self._make_pods(
+                group, network, facts, static, cluster, pod_cidr, lambda: registration.labels
+            )
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods, static))
             group.create_task(static.run(_now, asyncio.sleep))

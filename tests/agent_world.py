@@ -9,9 +9,8 @@ from typing import Any, Literal, cast
 from uuid import uuid4
 
 from agent.pods.addresses import Addresses
-from agent.pods.means import Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.admission import Admission
-from agent.pods.means import Addresses, Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
+from agent.pods.means import Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.sources import Sources

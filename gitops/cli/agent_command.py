@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, ServiceProxy, SpareSandboxes, StaticPods, env
-from gitops.cli.flags import DataDir, Overlay, ServiceProxy, StaticPods, UnsafeSysctls, env
+from gitops.cli.flags import DataDir, Overlay, ServiceProxy, SpareSandboxes, StaticPods, UnsafeSysctls, env
 
 
 def agent(  # One parameter a flag.

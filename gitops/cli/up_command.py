@@ -13,9 +13,9 @@ from gitops.cli.flags import (
     ServiceProxy,
     SpareSandboxes,
     StaticPods,
+    UnsafeSysctls,
     env,
 )
-from gitops.cli.flags import DataDir, Overlay, RenderBinDir, ServiceProxy, StaticPods, UnsafeSysctls, env
 from gitops.cli.seconds import seconds_of
 
 
