@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test unit simulate mutants lint types fmt bench image clean system
+.PHONY: help demo test unit simulate mutants lint types fmt bench soak image clean system
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,7 +47,11 @@ bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a
 	@$(VENV)/bin/gitward bench sync
 	@$(SUDO) $(VENV)/bin/gitward bench render --render-bin-dir "$$($(PY) tests/tools/kubectl.py)"
 
-image: system ## build the container image of master and simulated nodes, and start it once
+PODS ?= 1000
+soak: $(VENV)/ready system ## a thousand pods come and go on one engine and leave nothing: PODS=1000
+	@$(SUDO) env GITWARD_SOAK_PODS=$(PODS) tests/tools/isolated $(PY) -m pytest -q -s tests/docker/soak
+
+image: $(VENV)/ready system ## build the container image, and run a simulated cluster and a whole node in it
 	@$(SUDO) tests/tools/image
 
 clean: ## remove what the targets above made inside the clone

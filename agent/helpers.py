@@ -69,10 +69,16 @@ class HelperSpec:
 
 
 class Helper:
-    """`hello` asks the running one who it is; raises Unavailable while it does not answer."""
+    """`hello` asks the running one who it is; raises Unavailable while it does not answer.
 
-    def __init__(self, spec: HelperSpec, hello: Callable[[], Awaitable[Greeting]]) -> None:
+    `spawn` makes its process, seen from here by the pid that it returns; it blocks, in a thread.
+    """
+
+    def __init__(
+        self, spec: HelperSpec, hello: Callable[[], Awaitable[Greeting]], spawn: "Spawn | None" = None
+    ) -> None:
         self.spec = spec
+        self._spawn = spawn or spawn_process
         self._hello = hello
         self._pid = 0
         # Held while one is started: two starts at once would leave a process that nobody knows of.
@@ -149,9 +155,8 @@ class Helper:
 
     async def _start(self) -> None:
         self.spec.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._pid = spawn(self.spec)
-        record = Record(pid=self._pid, started=start_time(self._pid))
-        self._write(record)
+        record = await asyncio.to_thread(self._spawn_recorded)
+        self._pid = record["pid"]
         end = monotonic() + READY_SECONDS_MAX
         while is_alive(record) and monotonic() < end:
             with suppress(Unavailable):
@@ -164,6 +169,16 @@ class Helper:
             await asyncio.sleep(POLL_SECONDS)
         await stop(record)
         raise Unavailable(f"{self.spec.name} does not start: {_log_tail(self.spec.log_file)}")
+
+    def _spawn_recorded(self) -> Record:
+        """In one step, in a thread: an agent that is stopped meanwhile leaves no helper that nobody knows of."""
+        with suppress(FileNotFoundError):
+            if self.spec.log_file.stat().st_size > LOG_BYTES_MAX:
+                self.spec.log_file.unlink()
+        pid = self._spawn(self.spec)
+        record = Record(pid=pid, started=start_time(pid))
+        self._write(record)
+        return record
 
     def _write(self, record: Record) -> None:
         self.spec.record_file.write_bytes(orjson.dumps(record))
@@ -181,18 +196,22 @@ class Helper:
         reap(self._pid)
 
 
-def spawn(spec: HelperSpec) -> int:
+Spawn = Callable[[HelperSpec], int]
+
+
+def package_path() -> str:
+    """Where the code of this very agent lies, wherever it runs from."""
+    return str(Path(__file__).parents[1])
+
+
+def spawn_process(spec: HelperSpec) -> int:
     """Its pid. A session of its own: no signal to the agent's group reaches it; no descriptor of ours is inherited."""
-    with suppress(FileNotFoundError):
-        if spec.log_file.stat().st_size > LOG_BYTES_MAX:
-            spec.log_file.unlink()
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
         return os.posix_spawnp(
             spec.command[0],
             spec.command,
-            # The code of this very agent, wherever it runs from.
-            {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            {**os.environ, "PYTHONPATH": package_path()},
             setsid=True,
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

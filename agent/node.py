@@ -11,19 +11,22 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, TypeVar
 
 import uvloop
 
+from agent import contained
 from agent.addresses import LOOPBACK
 from agent.claims import Claims
 from agent.cluster import Cluster, follow_one
 from agent.complaints import complain
+from agent.contained import Contained
+from agent.helpers import spawn_process
 from agent.host import facts_of, host_file
 from agent.logs import log_handler
 from agent.memory import Memory, remembering
@@ -63,6 +66,8 @@ __all__ = ["NodeSettings", "run_node", "write_config"]
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 RETRY_SECONDS: Final = 2.0
 EVERYWHERE: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 # What a listener says, not one of ours.
 GRAVE_PARTS: Final = frozenset({"network", "rules", "services"})
@@ -80,17 +85,27 @@ async def run_node(settings: NodeSettings, client: Client) -> None:
     async with AsyncExitStack() as stack:
         runtime = await _runtime(settings)
         stack.push_async_callback(runtime.close)
-        await _Node(settings, client, runtime, stack).run()
+        container = None if settings.simulated else await _container(settings)
+        await _Node(settings, client, runtime, stack, container).run()
 
 
 async def _runtime(settings: NodeSettings) -> Runtime:
     if settings.simulated:
         settings.journal.parent.mkdir(parents=True, exist_ok=True)
         return FakeRuntime(_now, journal=settings.journal)
+    return await _once_there(lambda: DockerRuntime.connect(settings.docker_host, cluster=settings.cluster))
+
+
+async def _container(settings: NodeSettings) -> Contained | None:
+    return await _once_there(lambda: asyncio.to_thread(contained.find, settings.docker_host))
+
+
+async def _once_there(ask: Callable[[], Awaitable[R]]) -> R:
+    """Asked until the engine answers."""
     told = ""
     while True:
         try:
-            return await DockerRuntime.connect(settings.docker_host, cluster=settings.cluster)
+            return await ask()
         except Unavailable as error:
             if str(error) != told:
                 log.error("no engine yet: %s", error)
@@ -100,12 +115,18 @@ async def _runtime(settings: NodeSettings) -> Runtime:
 
 class _Node:
     def __init__(
-        self, settings: NodeSettings, client: Client, runtime: Runtime, stack: AsyncExitStack
+        self,
+        settings: NodeSettings,
+        client: Client,
+        runtime: Runtime,
+        stack: AsyncExitStack,
+        container: Contained | None,
     ) -> None:
         self._settings, self._client, self._runtime, self._stack = settings, client, runtime, stack
         self._problem = "the agent is starting"
         self._memory = None if settings.simulated else Memory(settings.memory_dir)
-        self._persistent = Persistent(settings.persistent_dir)
+        self._container = container
+        self._persistent = Persistent(settings.persistent_dir, contained.same_of(container))
         self._pods: Pods | None = None
         self._network: NodeNetwork | SimulatedNetwork | None = None
 
@@ -201,7 +222,9 @@ class _Node:
         network = (
             SimulatedNetwork(pod_cidr)
             if settings.simulated
-            else NodeNetwork(_network_settings(settings, pod_cidr, address), waits_for_pods=True)
+            else NodeNetwork(
+                _network_settings(settings, pod_cidr, address, self._container), waits_for_pods=True
+            )
         )
         told = ""
         while True:
@@ -305,7 +328,9 @@ class _Node:
                     pods.apply(event.object)
 
 
-def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> NodeNetworkSettings:
+def _network_settings(
+    settings: NodeSettings, pod_cidr: str, address: str, container: Contained | None
+) -> NodeNetworkSettings:
     network = NetworkSettings(
         cluster=settings.cluster,
         node=settings.name,
@@ -322,6 +347,7 @@ def _network_settings(settings: NodeSettings, pod_cidr: str, address: str) -> No
         settings.ingress_http,
         settings.ingress_https,
         service_proxy=settings.service_proxy,
+        spawn=container.spawn if container is not None else spawn_process,
     )
 
 

@@ -15,6 +15,7 @@ from agent import dns, ingress, services
 from agent.dns.driver import DnsDriver, DnsSettings
 from agent.dns.table import DnsTable
 from agent.dns.upstream import of_host
+from agent.helpers import Spawn, spawn_process
 from agent.ingress import IngressDriver, IngressSettings, Trouble
 from agent.network import Network, NetworkSettings, Peer, peers_of
 from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
@@ -57,6 +58,7 @@ class NodeNetworkSettings:
     ingress_https: str
     resolv_conf: Path = RESOLV_CONF
     service_proxy: str = "auto"  # auto, iptables or nftables.
+    spawn: Spawn = spawn_process  # How DNS and proxy are started.
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,15 @@ class NodeNetwork:
             settings.service_proxy,
         )
         self._dns = DnsDriver(
-            DnsSettings(network.dns_address, network.state_dir / "dns.json", settings.run_dir)
+            DnsSettings(network.dns_address, network.state_dir / "dns.json", settings.run_dir, settings.spawn)
         )
         self._ingress = IngressDriver(
             IngressSettings(
-                settings.ingress_http, settings.ingress_https, network.state_dir / "ingress", settings.run_dir
+                settings.ingress_http,
+                settings.ingress_https,
+                network.state_dir / "ingress",
+                settings.run_dir,
+                settings.spawn,
             )
         )
         self._health = HealthServer()

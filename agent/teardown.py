@@ -46,8 +46,9 @@ def remove(*, cluster: str | None, network_state_dir: Path, run_dir: Path, data_
         )  # Before the bridge goes: as long as that is there, `down` is not finished.
         done += _remove_links(cluster or owner)
     for point in mounts_under(data_dir):
-        unmount(point)
-        done.append(f"unmounted {point}")
+        if point != data_dir:  # The operator's own disk, or what our container was given.
+            unmount(point)
+            done.append(f"unmounted {point}")
     rmtree(run_dir, ignore_errors=True)
     return done
 

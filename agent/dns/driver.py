@@ -10,7 +10,7 @@ import orjson
 
 from agent.dns import control
 from agent.dns.table import DnsTable
-from agent.helpers import Greeting, Helper, HelperSpec, code_version
+from agent.helpers import Greeting, Helper, HelperSpec, Spawn, code_version, spawn_process
 from gitops.kinds.errors import Unavailable
 
 
@@ -21,6 +21,7 @@ class DnsSettings:
     address: str
     table_file: Path
     run_dir: Path
+    spawn: Spawn = spawn_process
 
 
 class DnsDriver:
@@ -39,7 +40,9 @@ class DnsDriver:
             *("--listen", settings.address),
         )
         self.helper = Helper(
-            HelperSpec("dns", command, settings.run_dir, code_version(Path(__file__).parent)), self._hello
+            HelperSpec("dns", command, settings.run_dir, code_version(Path(__file__).parent)),
+            self._hello,
+            settings.spawn,
         )
 
     async def start(self, first: DnsTable) -> None:

@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from agent.helpers import Greeting, Helper, HelperSpec
+from agent.helpers import Greeting, Helper, HelperSpec, Spawn, spawn_process
 from agent.ingress import certificates, haproxy
 from agent.ingress.haproxy import Certificate, ProxySettings, Rendered
 from agent.ingress.routes import Plan, TlsUse, Trouble
@@ -55,6 +55,7 @@ class IngressSettings:
     https: str
     directory: Path
     run_dir: Path
+    spawn: Spawn = spawn_process
 
 
 class IngressDriver:
@@ -72,7 +73,7 @@ class IngressDriver:
         command = ("haproxy", "-W", "-S", f"{socket_file},mode,600", "-f", str(self._settings.config_file))
         # SIGUSR1: it listens no more and ends when its requests have.
         spec = HelperSpec("haproxy", command, settings.run_dir, VERSION, gentle=signal.SIGUSR1)
-        self.helper = Helper(spec, self._hello)
+        self.helper = Helper(spec, self._hello, settings.spawn)
 
     async def start(self) -> bool:
         """Take over the proxy of an earlier agent, or start it from its last file. False: there is none yet."""

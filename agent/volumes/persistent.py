@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from agent.contained import check_reached
 from agent.runtime.protocol import Mount
 from agent.volumes.host_path import host_path
 from gitops.kinds.core.pod import Pod
@@ -27,10 +28,13 @@ _OPTION: Final = re.compile(r"[a-zA-Z0-9_.:/=-]+")
 
 
 class Persistent:
-    """`root`: a directory of ours alone. `volumes` is kept up to date by whoever follows them."""
+    """`root`: a directory of ours alone. `volumes` is kept up to date by whoever follows them.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    `same`: as `agent.contained.check_reached` has it.
+    """
+
+    def __init__(self, root: Path, same: tuple[Path, ...] | None = None) -> None:
+        self._root, self.same = root, same
         self.volumes: dict[str, PersistentVolume] = {}
 
     def of(self, pod: Pod, claim: str) -> PersistentVolume:
@@ -58,9 +62,11 @@ class Persistent:
                 path.chmod(MODE)
             return path
         if "hostPath" in spec:
+            check_reached(Path(spec["hostPath"]["path"]), self.same)
             return host_path(spec["hostPath"])
         if "local" in spec:
             path = Path(spec["local"]["path"])
+            check_reached(path, self.same)
             if not path.is_dir():
                 raise Invalid(f"local volume: {path} is no directory of this node")
             return path

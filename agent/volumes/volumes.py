@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.contained import check_reached
 from agent.runtime.protocol import Mount
 from agent.volumes import atomic, beneath, disk, messages, mounts
 from agent.volumes.content import File, files_of, has_content
@@ -102,6 +103,7 @@ class PodVolumes:
                 elif "emptyDir" in volume:
                     self._empty(home / "empty" / volume["name"], volume["emptyDir"], group)
                 elif "hostPath" in volume:
+                    check_reached(Path(volume["hostPath"]["path"]), self._persistent.same)
                     host_path(volume["hostPath"])
                 elif "persistentVolumeClaim" in volume:
                     self._claimed(home, pod, volume)

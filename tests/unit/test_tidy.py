@@ -17,6 +17,7 @@ ROOTS: Final = {
     "gitops.store.memory": "the other backend of the store's contract: what tests run on",
     "gitops.simulator.__main__": "`python -m gitops.simulator`, which `make simulate` runs",
     "gitops.sync.render.child": "the parser, started by the master's half of it",
+    "agent.contained_start": "`python -m agent.contained_start`, which a helper's container begins with",
     "gitops.cli.doctor.trial": "`python -m gitops.cli.doctor.trial`, started by `gitward doctor`",
 }
 EMPTY_NAMES: Final = re.compile(r"(utils?|helpers?|managers?|common|misc|stuff)$", re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,8 @@ def _look_in_a_child(wanted: Wanted) -> list[Finding]:
             with os.fdopen(writing, "w") as told:
                 json.dump([list(one) for one in _look(wanted, thorough=False)], told)
             code = 0
+        except BaseException:  # noqa: BLE001 # The top of a process: nobody else would tell.
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)

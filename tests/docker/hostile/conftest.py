@@ -1,0 +1,5 @@
+"""Hostile pods on a node of their own, beside a private engine."""
+
+from tests.docker.pods.conftest import play
+
+__all__ = ["play"]
