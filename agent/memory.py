@@ -8,8 +8,9 @@ master does not answer the first time it is asked; from its first list on it alo
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from gitops.kinds.objects import T, key_of
 
 log = logging.getLogger(__name__)
 
+PRUNE_SECONDS: Final = 600.0  # After a start by then all that the pods here need is followed.
 SAVE_SECONDS: Final = 2.0  # A burst of changes is one write; what a power cut takes is no older.
 KEY_FILE: Final = "memory.key"
 NONCE_BYTES: Final = 12
@@ -38,6 +40,7 @@ class Memory:
         self._folder = folder
         folder.mkdir(0o700, parents=True, exist_ok=True)
         self._cipher = AESGCM(_key(folder / KEY_FILE))
+        self._followed: Counter[str] = Counter()
 
     def recall(self, name: str) -> list[Any] | None:
         """None if nothing is known, or what is there cannot be opened: then the master has to tell."""
@@ -60,8 +63,35 @@ class Memory:
         sealed = nonce + self._cipher.encrypt(nonce, orjson.dumps(list(objects)), name.encode())
         _write(self._path(name), sealed)
 
+    @contextmanager
+    def followed(self, name: str) -> Iterator[None]:
+        """While the block runs, what is known of it is not pruned."""
+        self._followed[name] += 1
+        try:
+            yield
+        finally:
+            self._followed[name] -= 1
+
+    def prune(self) -> None:
+        """Take away what nobody follows now: the ConfigMaps of pods that are gone."""
+        kept = {self._path(name) for name, followers in self._followed.items() if followers}
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        self._followed = +self._followed  # Without those that nobody follows.
+
     def _path(self, name: str) -> Path:
         return self._folder / f"{sha256(name.encode()).hexdigest()[:24]}{SUFFIX}"
+
+
+async def keep_pruned(memory: Memory) -> None:
+    """For ever."""
+    while True:
+        await asyncio.sleep(PRUNE_SECONDS)
+        try:
+            memory.prune()
+        except OSError as error:
+            log.warning("what was remembered is not pruned", extra={"fields": {"error": str(error)}})
 
 
 async def remembering(
@@ -80,15 +110,16 @@ async def remembering(
         return
     name = f"{kind.resource} {namespace or ''} {field_selector}"
     keeper = _Keeper(memory, name)
-    known = await asyncio.to_thread(memory.recall, name)
-    events = follow(client, kind, namespace, field_selector=field_selector, remembered=known)
-    try:
-        async with aclosing(events):
-            async for event in events:
-                keeper.note(event)
-                yield event
-    finally:
-        keeper.stop()
+    with memory.followed(name):
+        known = await asyncio.to_thread(memory.recall, name)
+        events = follow(client, kind, namespace, field_selector=field_selector, remembered=known)
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    keeper.note(event)
+                    yield event
+        finally:
+            keeper.stop()
 
 
 class _Keeper:

@@ -29,7 +29,7 @@ from agent.contained import Contained
 from agent.helpers import spawn_process
 from agent.host import facts_of, host_file
 from agent.logs import log_handler
-from agent.memory import Memory, remembering
+from agent.memory import Memory, keep_pruned, remembering
 from agent.network import NetworkSettings
 from agent.pods.addresses import Addresses
 from agent.pods.admission import Admission
@@ -145,6 +145,8 @@ class _Node:
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
             group.create_task(reports.run())
+            if self._memory is not None:
+                group.create_task(keep_pruned(self._memory))
             pod_cidr = await registration.pod_cidr()
             network = await self._ready_network(pod_cidr, facts.address)
             cluster = Cluster(client, network.sync, self._memory)

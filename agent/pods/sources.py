@@ -5,6 +5,7 @@ client on and are opened only where they are mounted or made an environment (`ag
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, cast
 
@@ -13,6 +14,8 @@ from gitops.kinds.core.config import CONFIG_MAP, SECRET, ConfigMap, Secret
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject
+
+log = logging.getLogger(__name__)
 
 KNOWN_SECONDS: Final = 10.0  # How long a pod waits to hear whether an object exists before it tries again.
 
@@ -31,6 +34,7 @@ class Sources:
         self._tasks: dict[Reference, asyncio.Task[None]] = {}
         self._known: dict[Reference, asyncio.Event] = {}
         self._objects: dict[Reference, KubeObject] = {}
+        self._missed: set[Reference] = set()  # Waited for in vain, and said so.
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         return cast(ConfigMap | None, self._objects.get(Reference("ConfigMap", namespace, name)))
@@ -56,12 +60,20 @@ class Sources:
 
     async def known(self, wanted: Iterable[Reference]) -> None:
         """Waits until of each it is known whether it exists. Raises Unavailable after KNOWN_SECONDS."""
+        asked = [(reference, self._known[reference]) for reference in wanted if reference in self._known]
         try:
             async with asyncio.timeout(KNOWN_SECONDS):
-                for known in [self._known[reference] for reference in wanted if reference in self._known]:
+                for _, known in asked:
                     await known.wait()
         except TimeoutError:
-            raise Unavailable("the API did not tell the ConfigMaps and Secrets of this pod in time") from None
+            missing = sorted(reference for reference, known in asked if not known.is_set())
+            names = ", ".join(f"{one.kind} {one.namespace}/{one.name}" for one in missing)
+            if not self._missed.issuperset(missing):
+                log.warning(
+                    "pods wait for what the master has not told", extra={"fields": {"objects": names}}
+                )
+            self._missed.update(missing)
+            raise Unavailable(f"waits for the master, which has not told {names}") from None
 
     async def _keep(self, reference: Reference) -> None:
         kind = cast(Kind[KubeObject], KINDS[reference.kind])
@@ -73,6 +85,7 @@ class Sources:
                 self._objects[reference] = obj
             first = not self._known[reference].is_set()
             self._known[reference].set()
+            self._missed.discard(reference)
             if not first and before != obj:
                 for uid in self._users.get(reference, ()):
                     self._changed(uid)
@@ -83,4 +96,5 @@ class Sources:
         if not users:
             del self._users[reference], self._known[reference]
             self._objects.pop(reference, None)
+            self._missed.discard(reference)
             self._tasks.pop(reference).cancel()

@@ -16,6 +16,7 @@ import pytest
 from agent.network.settings import link_name
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import SECRET
+from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.service import SERVICE
 from gitops.kinds.errors import AlreadyExists, NotFound
@@ -220,6 +221,7 @@ def test_a_machine_that_reboots_while_the_master_is_away_starts_its_pods(cluster
 
     eventually(lambda: len(first.containers()) == len(names) - 1, "its pods run without a master")
     assert {one["Labels"]["io.gitward.pod-name"] for one in first.containers()} == names - {"needs"}
+    eventually(lambda: "Secret default/password" in first.log.read_text(), "it says for what one pod waits")
     kept = [path.read_bytes() for path in (first.data_dir / "agent" / "memory").iterdir()]
     assert len(kept) > 4
     assert not any(b"canary" in content or b"web" in content for content in kept)
@@ -227,6 +229,12 @@ def test_a_machine_that_reboots_while_the_master_is_away_starts_its_pods(cluster
     cluster.start_master()
     eventually(lambda: cluster.all_ready(6) and right_pods_run_once(cluster), "all run, each once", 180)
     assert any(_is_named(one, "needs") for one in first.containers())
+    told = cluster.ask(lambda client: client.list(EVENT, "default")).items
+    assert any("waits for the master" in one.get("message", "") for one in told if _is_about(one, "needs"))
+
+
+def _is_about(event: Event, name: str) -> bool:
+    return event["involvedObject"].get("name") == name
 
 
 def unmatched(machine: Machine) -> set[str]:

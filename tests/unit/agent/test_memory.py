@@ -89,3 +89,21 @@ def test_secrets_are_never_remembered(tmp_path: Path) -> None:
     memory.keep("secrets  ", [{**POD_A, "kind": "Secret"}])
 
     assert first_of(memory, SECRET, 0.5) == []
+
+
+def test_what_nobody_follows_any_more_is_pruned(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    with memory.followed("pods"):
+        with memory.followed("config map a"), memory.followed("config map b"):
+            with memory.followed("config map b"):
+                for name in ("pods", "config map a", "config map b", "of an earlier run"):
+                    memory.keep(name, [POD_A])
+            memory.prune()
+            assert memory.recall("config map b") == [POD_A]
+            assert memory.recall("of an earlier run") is None
+        memory.prune()
+
+        assert memory.recall("pods") == [POD_A]
+        assert memory.recall("config map a") is None
+    assert len(list(tmp_path.glob("*.sealed"))) == 1
+    assert Memory(tmp_path).recall("pods") == [POD_A]
