@@ -31,6 +31,7 @@ class Cluster:
         self.data_dir, self.log = folder / "master", folder / "master.log"
         self.url = f"https://{nodes[0].router}:{PORT}"
         self.master: subprocess.Popen[str] | None = None
+        self.before: dict[str, dict[str, list[str]]] = {}  # By machine: before its agent first ran.
 
     def start_master(self) -> None:
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
@@ -106,6 +107,7 @@ def cluster_of(folder: Path, overlay: str, live_restore: frozenset[int] = frozen
     """Direct routes are tried on one bridge, VXLAN between routed networks."""
     with machines(folder, bridged=overlay == "direct", live_restore=live_restore) as nodes:
         cluster = Cluster(folder, nodes, overlay)
+        cluster.before = {machine.name: machine.snapshot() for machine in nodes}
         cluster.start_master()
         try:
             for machine in nodes:

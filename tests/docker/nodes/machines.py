@@ -5,6 +5,7 @@ test's own network namespace, which has to be one that may be changed (`tests/to
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,10 @@ from tests.docker.engine import load_busybox
 INIT: Final = (
     "import signal,sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nsys.stdout.write('up')\nsys.stdout.flush()\n"
     "while True: signal.pause()"
+)
+SNAPSHOT: Final = (
+    "import json; from tests.docker.snapshot import snapshot;"
+    " print(json.dumps({part: sorted(found) for part, found in snapshot().items()}))"
 )
 GITWARD: Final = (sys.executable, "-m", "gitops.cli.main")
 WAIT_SECONDS: Final = 120.0
@@ -180,6 +185,23 @@ class Machine:
             os.kill(self.init.pid, signal.SIGKILL)
         self._outer.wait(20)
         subprocess.run(("ip", "link", "del", self.link), check=False, capture_output=True)
+
+    def move(self) -> None:
+        """Another address on the same network, as a new lease would give."""
+        head, _, last = self.address.rpartition(".")
+        self.run("ip", "addr", "del", f"{self.address}/24", "dev", "eth0")
+        self.address = f"{head}.{int(last) + 100}"
+        self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        self.run("ip", "route", "replace", "default", "via", self.router)
+
+    def snapshot(self) -> dict[str, list[str]]:
+        """As `tests.docker.snapshot` sees this machine, without what its engine mounts for itself."""
+        here = Path(__file__).parents[3]
+        told: dict[str, list[str]] = json.loads(
+            self.run("env", f"PYTHONPATH={here}", sys.executable, "-c", SNAPSHOT)
+        )
+        own = (f"{self.folder}/root", "/run/docker")
+        return {**told, "mounts": [one for one in told["mounts"] if not one.startswith(own)]}
 
     def cut(self) -> None:
         run("ip", "link", "set", self.link, "down")

@@ -9,10 +9,11 @@ from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.networking import INGRESS
 from gitops.kinds.objects import uid
 from tests.docker.engine import lacks
 from tests.docker.nodes.cluster import Cluster, a_deployment, a_service, cluster_of
-from tests.docker.nodes.machines import eventually, run
+from tests.docker.nodes.machines import Machine, eventually, run
 
 pytestmark = pytest.mark.timeout(400)
 CURL_TIMED_OUT = 28
@@ -105,6 +106,70 @@ def test_from_outside_the_cluster_no_pod_is_reached(cluster: Cluster) -> None:
         run("ip", "route", "del", "10.77.0.0/16")
 
 
+def all_reach_each_other(cluster: Cluster) -> bool:
+    pods = pods_apart(cluster)
+    return len(pods) == 3 and all(
+        ask(cluster, one, f"http://{address(other)}:8080/cgi-bin/who") for one in pods for other in pods
+    )
+
+
+def test_the_ingress_of_each_node_leads_to_the_pods_of_all(cluster: Cluster) -> None:
+    """Asked by a machine that is no node."""
+    rule = {
+        "path": "/",
+        "pathType": "Prefix",
+        "backend": {"service": {"name": "web", "port": {"number": 80}}},
+    }
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+               "metadata": {"name": "web", "namespace": "default"},
+               "spec": {"rules": [{"host": "web.example", "http": {"paths": [rule]}}]}}  # fmt: skip
+    cluster.create(INGRESS, ingress)
+    names = {pod["metadata"].get("name", "") for pod in cluster.pods()}
+
+    def who(machine: Machine) -> str:
+        url = f"http://{machine.address}:8880/cgi-bin/who"
+        command = ("curl", "-s", "-m", "5", "-H", "Host: web.example", url)
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    for machine in cluster.nodes:
+        eventually(lambda machine=machine: "web-" in who(machine), "the ingress answers")  # type: ignore[misc]
+        assert {who(machine).split()[-1] for _ in range(60)} == names
+
+
+def test_a_node_that_was_cut_off_is_reached_again_and_restarts_nothing(cluster: Cluster) -> None:
+    before, (one, other, _) = cluster.running(), pods_apart(cluster)
+    lost = next(machine for machine in cluster.nodes if machine not in map(cluster.machine_of, (one, other)))
+    lost.cut()
+    try:
+        eventually(lambda: lost.name not in cluster.ready(), "it is taken for lost")
+        assert ask(cluster, one, f"http://{address(other)}:8080/cgi-bin/who")
+    finally:
+        lost.mend()
+
+    eventually(lambda: len(cluster.ready()) == 3 and cluster.all_ready(6), "all is Ready again")
+    eventually(lambda: all_reach_each_other(cluster), "pods reach each other again")
+    assert cluster.running() == before
+
+
+def test_a_node_that_comes_back_with_another_address_is_reached_there(cluster: Cluster) -> None:
+    first, third, before = cluster.nodes[0], cluster.nodes[2], cluster.running()
+    third.stop_agent()
+    third.move()
+    cluster.start_agent(third)
+
+    def told() -> str:
+        (node,) = (node for node in cluster.list_nodes() if node["metadata"].get("name") == "n3")
+        addresses = (node.get("status") or {}).get("addresses") or ()
+        return next((one["address"] for one in addresses if one["type"] == "InternalIP"), "")
+
+    eventually(lambda: told() == third.address, "the node tells its new address")
+    eventually(lambda: all_reach_each_other(cluster), "pods reach each other again")
+    if cluster.overlay == "direct":
+        assert f"via {third.address}" in first.run("ip", "route", "show", "proto", "77")
+    eventually(lambda: len(cluster.ready()) == 3, "all nodes are Ready")
+    assert cluster.running() == before
+
+
 def test_a_node_that_is_deleted_is_routed_to_no_more_and_may_join_again(cluster: Cluster) -> None:
     first, third = cluster.nodes[0], cluster.nodes[2]
     third.stop_agent()
@@ -122,13 +187,7 @@ def test_a_node_that_is_deleted_is_routed_to_no_more_and_may_join_again(cluster:
     eventually(lambda: "n3" in cluster.ready(), "it has joined again")
     eventually(lambda: lost in first.run("ip", "route", "show", "proto", "77"), "the route is back")
     eventually(lambda: cluster.all_ready(6), "all pods are Ready again")
-    pods = pods_apart(cluster)
-    eventually(
-        lambda: all(
-            ask(cluster, one, f"http://{address(other)}:8080/cgi-bin/who") for one in pods for other in pods
-        ),
-        "pods reach each other again",
-    )
+    eventually(lambda: all_reach_each_other(cluster), "pods reach each other again")
 
 
 def test_down_leaves_nothing_on_any_machine(cluster: Cluster) -> None:
@@ -136,8 +195,5 @@ def test_down_leaves_nothing_on_any_machine(cluster: Cluster) -> None:
         machine.down()
 
         assert machine.containers(all_=True) == []
-        assert machine.run("ip", "route", "show", "proto", "77") == ""
-        links = machine.run("ip", "-br", "link").split("\n")
-        assert sorted(line.split()[0].partition("@")[0] for line in links if line) == ["eth0", "lo"]
-        assert "GITWARD" not in machine.run("iptables-save")
+        assert machine.snapshot() == cluster.before[machine.name]
         assert str(machine.data_dir) not in machine.run("cat", "/proc/self/mountinfo")
