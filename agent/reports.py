@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from gitops.client import Client
 from gitops.kinds.core.event import EVENT, Event
 from gitops.kinds.core.pod import POD, Pod, PodStatus
-from gitops.kinds.errors import Conflict, GitwardError, NotFound
+from gitops.kinds.errors import Conflict, GitwardError, NotFound, Unavailable
 from gitops.kinds.objects import KubeObject, timestamp, uid
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 QUEUE_EVENTS_MAX: Final = (
     1_000  # Beyond it events are dropped, and the log says so: they are for people, not for us.
 )
+AGAIN_SECONDS: Final = 2.0
 REMEMBERED_MAX: Final = 4_096
 MESSAGE_MAX_CHARACTERS: Final = 1_024
 CLUSTER_EVENTS: Final = "default"  # Where the events of what has no namespace lie, as Kubernetes' do.
@@ -28,6 +29,7 @@ class _Said(NamedTuple):
     reason: str
     message: str
     container: str
+    at: str  # When it happened; it may be told much later.
 
 
 class ApiReports:
@@ -66,22 +68,31 @@ class ApiReports:
         container: str = "",
     ) -> None:
         try:
-            self._queue.put_nowait(_Said(about, kind, reason, message[:MESSAGE_MAX_CHARACTERS], container))
+            text, now = message[:MESSAGE_MAX_CHARACTERS], timestamp(self._clock())
+            self._queue.put_nowait(_Said(about, kind, reason, text, container, now))
         except asyncio.QueueFull:
             log.warning("event dropped", extra={"fields": {"reason": reason, "message": message}})
 
     async def run(self) -> None:
-        """Writes events, one at a time, for ever."""
+        """Writes events, one at a time, for ever; what happens while the master is away is told when it is back."""
         while True:
             said = await self._queue.get()
             try:
-                await self._write(said)
+                while not await self._is_written(said):
+                    await asyncio.sleep(AGAIN_SECONDS)
             except GitwardError as error:
                 log.debug("event not taken", extra={"fields": {"reason": said.reason, "error": str(error)}})
 
+    async def _is_written(self, said: _Said) -> bool:
+        try:
+            await self._write(said)
+        except Unavailable:
+            return False
+        return True
+
     async def _write(self, said: _Said) -> None:
         key = (uid(said.about), said.type, said.reason, said.message, said.container)
-        known, now = self._known.get(key), timestamp(self._clock())
+        known, now = self._known.get(key), said.at
         if known is not None:
             count = known.get("count", 1) + 1
             meta = known["metadata"]

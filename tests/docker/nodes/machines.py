@@ -56,6 +56,7 @@ class Machine:
     address: str
     router: str
     live_restore: bool = False
+    moved_from: str = ""
     init: subprocess.Popen[bytes] | None = None
     _agents: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -188,6 +189,7 @@ class Machine:
 
     def move(self) -> None:
         """Another address on the same network, as a new lease would give."""
+        self.moved_from = self.address
         head, _, last = self.address.rpartition(".")
         self.run("ip", "addr", "del", f"{self.address}/24", "dev", "eth0")
         self.address = f"{head}.{int(last) + 100}"

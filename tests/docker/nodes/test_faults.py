@@ -79,10 +79,15 @@ def has_rolled(cluster: Cluster, version: str) -> bool:
 
 
 def right_pods_run_once(cluster: Cluster) -> bool:
-    """Just the pods that the API has, each with one container."""
-    wanted = {uid(pod) for pod in cluster.ask(lambda client: client.list(POD, "default")).items}
+    """Just the pods that the API has, each with one container, and none is on its way out."""
+    pods = cluster.ask(lambda client: client.list(POD, "default")).items
+    wanted = {uid(pod) for pod in pods if not is_going(pod)}
     running = cluster.running()
-    return wanted == running.keys() and all(len(ids) == 1 for ids in running.values())
+    return (
+        len(wanted) == len(pods)
+        and wanted == running.keys()
+        and all(len(ids) == 1 for ids in running.values())
+    )
 
 
 def restarts(cluster: Cluster) -> Counter[str]:

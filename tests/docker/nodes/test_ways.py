@@ -195,5 +195,11 @@ def test_down_leaves_nothing_on_any_machine(cluster: Cluster) -> None:
         machine.down()
 
         assert machine.containers(all_=True) == []
-        assert machine.snapshot() == cluster.before[machine.name]
+        before = cluster.before[machine.name]
+        if machine.moved_from:  # Not our doing.
+            before = {
+                part: sorted(line.replace(machine.moved_from, machine.address) for line in lines)
+                for part, lines in before.items()
+            }
+        assert machine.snapshot() == before
         assert str(machine.data_dir) not in machine.run("cat", "/proc/self/mountinfo")
