@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from docker.api.client import APIClient
 
 from agent import teardown
 from agent.network import Network, NetworkSettings
@@ -84,6 +85,14 @@ class Host:
         finally:
             await checks.close()
             await runtime.close()
+
+    def logs_of(self, container_id: str) -> list[Path]:
+        """The engine's own files of what a container said."""
+        api = APIClient(base_url=self.docker_host, version="1.41")
+        try:
+            return list(Path(api.inspect_container(container_id)["LogPath"]).parent.iterdir())
+        finally:
+            api.close()
 
     async def clean(self) -> None:
         runtime = await self.runtime()
