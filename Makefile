@@ -42,6 +42,8 @@ fmt: $(VENV)/ready ## format and fix what can be fixed
 bench: $(VENV)/ready system ## run the benchmarks; each prints a ratio against a named peer or floor
 	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench deploy
 	@$(SUDO) tests/tools/isolated $(VENV)/bin/gitward bench node
+	@$(SUDO) tests/tools/system-packages unbound=unbound dnsperf=dnsperf
+	@$(SUDO) $(VENV)/bin/gitward bench services
 	@$(VENV)/bin/gitward bench store
 	@$(VENV)/bin/gitward bench scale
 	@$(VENV)/bin/gitward bench sync

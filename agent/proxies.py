@@ -22,6 +22,7 @@ from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
 from agent.services.health import HealthServer
 from agent.services.strangers import has_stranger, without_strangers
 from agent.services.table import HostPort, Slices, by_service, has_others
+from agent.services.watch import RulesWatch
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import Node
 from gitops.kinds.core.service import Service
@@ -31,7 +32,7 @@ from gitops.kinds.networking import Ingress
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS: Final = 3.0  # How soon flushed rules are put back.
+CHECK_SECONDS: Final = 3.0  # How soon what is flushed is put back where nobody tells of it.
 RETRY_SECONDS: Final = 2.0
 PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
@@ -364,12 +365,20 @@ class NodeNetwork:
         return True
 
     async def _keep_rules(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            await self._try("network", self._network.setup())
-            if self._asked:
-                await self._try(PEERS_PART, self._apply_peers(self._state))
-            await self._try("rules", self._services.check())
+        """Rules that others changed are looked at at once: until they are back, strangers may reach pods."""
+        watch = RulesWatch()
+        watch.start()
+        try:
+            while True:
+                changed = await watch.wait(CHECK_SECONDS)
+                await self._try("rules", self._services.check())
+                if changed:
+                    continue
+                await self._try("network", self._network.setup())
+                if self._asked:
+                    await self._try(PEERS_PART, self._apply_peers(self._state))
+        finally:
+            watch.close()
 
     async def _keep_proxy(self) -> None:
         await self._proxy_runs.wait()

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Final
 
 import dns.exception
@@ -25,8 +26,10 @@ log = logging.getLogger(__name__)
 
 CACHE_ENTRIES_MAX: Final = 20_000
 VARIANTS_MAX: Final = 8  # Orders of one answer's addresses that are given in turn.
+HAND_OVER_ROUNDS: Final = 32  # So many times as many datagrams may have waited.
 DRAIN_DATAGRAMS: Final = 64  # Per wake-up: then others have their turn.
 DATAGRAM_BYTES_MAX: Final = 4096
+FORWARDS_END_SECONDS: Final = 2.0  # Less than an agent waits for the end of a helper.
 FORWARDS_MAX: Final = 1000
 TCP_CONNECTIONS_MAX: Final = 200
 TCP_IDLE_SECONDS: Final = 10.0
@@ -58,11 +61,22 @@ class DnsServer:
     async def close(self) -> None:
         if self._udp is not None:
             asyncio.get_running_loop().remove_reader(self._udp)
-            self._udp.close()
+            self._hand_over(self._udp)
         if self._tcp is not None:
             self._tcp.close()
+        if self._forwards:
+            await asyncio.wait(self._forwards, timeout=FORWARDS_END_SECONDS)
         for task in tuple(self._forwards):
             task.cancel()
+        if self._udp is not None:
+            self._udp.close()
+
+    def _hand_over(self, udp: socket.socket) -> None:
+        """A connected socket gets no more datagrams of others: a successor does. What came before is answered."""
+        with suppress(OSError):
+            udp.connect(udp.getsockname())
+        for _ in range(HAND_OVER_ROUNDS):
+            self._drain(udp)
 
     def _drain(self, udp: socket.socket) -> None:
         """Benchmark: dnsperf, as fast as unbound; so no objects on the way of a hit."""

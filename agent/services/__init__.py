@@ -4,7 +4,8 @@ May import gitops.kinds only. In reading order: `table` (services + endpoint sli
 address has another pod by now: pure), `host_ports`, `settings`, `iptables` with `iptables_endpoints` and
 `iptables_outside` (table -> chains, and the difference of two: pure), `slots` and `nftables` (table -> maps: pure),
 `backend` and `nft` (running them), `conntrack` (open flows, forgotten ones), `driver` (brings the host's rules to a
-table and keeps them there), `health` (answers balancers outside).
+table and keeps them there), `watch`
+(others' changes of rules), `health` (answers balancers outside).
 """
 
 from agent.services.driver import ServicesDriver

@@ -71,6 +71,16 @@ def bench_scale(
     run_bench(pods=pods, nodes=nodes, runs=runs)
 
 
+@bench.command("services")
+def bench_services(
+    runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,
+) -> None:
+    """One endpoint changes among many services, against kube-proxy's shape of rules; DNS answers, against unbound's."""
+    from gitops.cli.bench.services import run_bench
+
+    run_bench(runs=runs)
+
+
 @bench.command("store")
 def bench_store(
     runs: Annotated[int, typer.Option(envvar=_env("RUNS"), help="Pairs of runs; the median counts.")] = 3,

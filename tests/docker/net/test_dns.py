@@ -4,7 +4,10 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,22 +150,60 @@ def test_a_later_agent_takes_it_over_and_a_killed_one_is_back_at_once(
     asyncio.run(scenario())
 
 
-def test_one_of_another_version_is_replaced_without_a_gap(server: Dns, tmp_path: Path) -> None:
+def test_one_of_another_version_is_replaced_without_a_lost_question(server: Dns, tmp_path: Path) -> None:
+    """Each question is asked once: a resolver that asks again would hide what was lost."""
     here = Path(helpers.__file__).parent
     shutil.copytree(here, tmp_path / "older" / "agent")
     with (tmp_path / "older" / "agent" / "dns" / "table.py").open("a") as source:
         source.write("# As it was before.\n")
     older = ("env", f"PYTHONPATH={tmp_path / 'older'}:{here.parent}", *server.spec.command)
-
     version = code_version(tmp_path / "older" / "agent" / "dns")
     old = Helper(HelperSpec("dns", older, tmp_path, version), lambda: greeting(server.socket_file))
     asyncio.run(old.ensure())
-    assert server.ask() == ["10.78.0.20"]
+    told: Counter[str] = Counter()
+    ended = threading.Event()
 
-    assert asyncio.run(server.new_helper().ensure())
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                told[server.ask(timeout_seconds=5)[0]] += 1
+            except (OSError, dns.exception.Timeout) as error:
+                told[repr(error)] += 1
 
-    assert helpers.start_time(old.pid) == ""
-    assert server.ask() == ["10.78.0.20"]
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    replaced = []
+    for _ in range(2):
+        replaced.append(asyncio.run(server.new_helper().ensure()))
+        pid = old.pid
+        asyncio.run(old.ensure())  # And back.
+        assert helpers.start_time(pid) == ""
+    ended.set()
+    for asker in askers:
+        asker.join()
+
+    assert replaced == [True, True]
+    assert told["10.78.0.20"] > 100
+    assert set(told) == {"10.78.0.20"}, told
+
+
+def test_questions_that_wait_when_it_is_told_to_end_are_answered(server: Dns) -> None:
+    helper = server.new_helper()
+    asyncio.run(helper.ensure())
+    asked = 250  # More than it takes in its last wake-ups, and less than the kernel keeps for it.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        client.settimeout(5)
+        os.kill(helper.pid, signal.SIGSTOP)
+        for _ in range(asked):
+            query = dns.message.make_query("web.shop.svc.cluster.local", "A")
+            client.sendto(query.to_wire(), (ADDRESS, 53))
+        os.kill(helper.pid, signal.SIGTERM)
+        os.kill(helper.pid, signal.SIGCONT)
+        answers = [client.recv(4096) for _ in range(asked)]
+
+    assert len(answers) == asked
 
 
 def test_a_pod_resolves_by_it(server: Dns, settings: NetworkSettings, new_host: Callable[[str], Any]) -> None:
