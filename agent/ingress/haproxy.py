@@ -152,7 +152,7 @@ def _frontend(files: str, default: str, settings: ProxySettings) -> tuple[str, .
         f"{request} set-header X-Forwarded-Proto https if {{ ssl_fc }}",
         # An empty answer of a closed connection is asked again only where that cannot do a thing twice.
         f"{request} disable-l7-retry unless METH_GET",
-        f"{request} set-var(txn.host) req.hdr(host),host_only,lower",
+        f"{request} set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)",
         f"{request} set-var(txn.site) var(txn.host),map_str({files}/hosts.map)",
         f"{request} set-var(txn.wild) var(txn.host),regsub(^[^.]*,*)",
         f"{request} set-var(txn.site) var(txn.wild),map_str({files}/hosts.map) unless {site}",

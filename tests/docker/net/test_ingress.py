@@ -33,6 +33,21 @@ def test_an_ingress_is_served_by_host_and_path(node: NodeNetworkSettings, pods: 
     assert pods[1].get(f"http://{VIP}/") == "a"
 
 
+def test_every_spelling_of_a_host_is_one_host(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
+    """K14: else a rule for all hosts, of another namespace perhaps, would get what is meant for this one."""
+
+    async def scenario() -> None:
+        async with running(node) as network:
+            await brought(network, a_state("10.77.3.2"))
+
+    asyncio.run(scenario())
+
+    assert [
+        http(host) for host in ("SHOP.Example", "shop.example.", "Shop.example.:80", "shop.example:443")
+    ] == ["a"] * 4
+    assert http("shop.example.evil") == "no ingress rule for this host and path"
+
+
 def test_endpoints_change_without_a_reload(node: NodeNetworkSettings, pods: tuple[Any, Any]) -> None:
     async def scenario() -> None:
         async with running(node) as network:
