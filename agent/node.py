@@ -21,16 +21,13 @@ from typing import Final, TypeVar
 import uvloop
 
 from agent import contained
-from agent.addresses import LOOPBACK
 from agent.claims import Claims
 from agent.cluster import Cluster, follow_one
 from agent.complaints import complain
 from agent.contained import Contained
-from agent.helpers import spawn_process
 from agent.host import facts_of, host_file
 from agent.logs import log_handler
 from agent.memory import Memory, keep_pruned, remembering
-from agent.network import NetworkSettings
 from agent.pods.addresses import Addresses
 from agent.pods.admission import Admission
 from agent.pods.means import Means, NodeFacts, PodApi
@@ -41,9 +38,10 @@ from agent.pods.sources import Sources
 from agent.pods.spares import Spares
 from agent.pods.static_files import is_mirror
 from agent.pods.static_pods import StaticPods
+from agent.pods.tokens import Tokens, asking
 from agent.ports import dial_loopback, dial_simulated, port_handler
 from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
-from agent.proxies import NodeNetwork, NodeNetworkSettings
+from agent.proxies import NodeNetwork
 from agent.registration import NodeFacts as RegisteredNode
 from agent.registration import Registration
 from agent.renewal import keep_certificate
@@ -57,6 +55,7 @@ from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.usage import CgroupReader, Idle, Sampler, usage_handler
 from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
+from agent.wiring import network_settings, pulls_of
 from gitops.client import Client, Credentials, Handler, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
@@ -221,12 +220,9 @@ class _Node:
     async def _ready_network(self, pod_cidr: str, address: str) -> NodeNetwork | SimulatedNetwork:
         """Tried until it is there: a range or port that is taken may be given back."""
         settings = self._settings
+        wanted = network_settings(settings, pod_cidr, address, self._container, self._client.credentials.url)
         network = (
-            SimulatedNetwork(pod_cidr)
-            if settings.simulated
-            else NodeNetwork(
-                _network_settings(settings, pod_cidr, address, self._container), waits_for_pods=True
-            )
+            SimulatedNetwork(pod_cidr) if settings.simulated else NodeNetwork(wanted, waits_for_pods=True)
         )
         told = ""
         while True:
@@ -257,9 +253,13 @@ class _Node:
         volumes = (
             SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir, self._persistent)
         )
+        ask = None if settings.simulated else asking(self._client)
+        tokens = Tokens(ask, lambda pod_uid: pods.content_changed(pod_uid), _now)
+        group.create_task(tokens.run())
         sources = Sources(
             lambda kind, namespace, name: follow_one(self._client, kind, namespace, name, self._memory),
             lambda pod_uid: pods.content_changed(pod_uid),
+            tokens,
         )
         addresses = Addresses(network)
         spares = Spares(
@@ -269,6 +269,7 @@ class _Node:
             pod_cidr=pod_cidr,
             new_key=lambda: token_hex(6),
         )
+        pulls = pulls_of(settings, self._runtime, facts.engine.root_dir, lambda: pods.images(), group)
         means = Means(
             runtime=self._runtime,
             network=network,
@@ -289,6 +290,7 @@ class _Node:
             services=cluster.services,
             clock=_now,
             group=group,
+            pulls=pulls,
             simulated=settings.simulated,
             spares=None if settings.simulated else spares,
             admission=Admission(settings.name, facts.allocatable, labels),
@@ -328,29 +330,6 @@ class _Node:
                 else:
                     here.add(uid(event.object))
                     pods.apply(event.object)
-
-
-def _network_settings(
-    settings: NodeSettings, pod_cidr: str, address: str, container: Contained | None
-) -> NodeNetworkSettings:
-    network = NetworkSettings(
-        cluster=settings.cluster,
-        node=settings.name,
-        pod_cidr=pod_cidr,
-        cluster_pod_cidr=settings.pod_cidr,
-        service_cidr=settings.service_cidr,
-        state_dir=settings.network_dir,
-        node_address="" if address == LOOPBACK else address,
-        overlay=settings.overlay,
-    )
-    return NodeNetworkSettings(
-        network,
-        settings.run_dir,
-        settings.ingress_http,
-        settings.ingress_https,
-        service_proxy=settings.service_proxy,
-        spawn=container.spawn if container is not None else spawn_process,
-    )
 
 
 async def _renewing_node(settings: NodeSettings, client: Client) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from agent import dns, ingress, services
+from agent.api_door import ApiDoor
 from agent.dns.driver import DnsDriver, DnsSettings
 from agent.dns.table import DnsTable
 from agent.dns.upstream import of_host
@@ -41,6 +42,7 @@ WITHOUT_SECONDS_MAX: Final = 2.0
 OTHERS_SECONDS: Final = 1.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
+API_PART: Final = "way to the API"
 PEERS_PART: Final = "other nodes"
 SERVICES_PART: Final = "services"
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -57,6 +59,7 @@ class NodeNetworkSettings:
     run_dir: Path
     ingress_http: str
     ingress_https: str
+    api_url: str = ""  # Of the master, as this node reaches it; '': no way of pods to the API is kept.
     resolv_conf: Path = RESOLV_CONF
     service_proxy: str = "auto"  # auto, iptables or nftables.
     spawn: Spawn = spawn_process  # How DNS and proxy are started.
@@ -122,6 +125,7 @@ class NodeNetwork:
             _Part("dns", self._apply_dns),
             _Part(INGRESS_PART, self._apply_ingress),
         )
+        self._door = ApiDoor(network.gateway, settings.api_url) if settings.api_url else None
         self._state, self._asked = ClusterState(), 0
         self._moved = asyncio.Condition()
         self._proxy_runs = asyncio.Event()
@@ -166,6 +170,8 @@ class NodeNetwork:
         await self._dns.start(self._dns_table((), {}))
         if await self._ingress.start():
             self._proxy_runs.set()
+        if self._door is not None:
+            await self._try(API_PART, self._door.start())
         works = [self._keep_rules(), self._dns.helper.keep(), self._keep_proxy()]
         self._tasks += [asyncio.create_task(work) for work in (*works, *map(self._keep_part, self._parts))]
 
@@ -257,6 +263,8 @@ class NodeNetwork:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._door is not None:
+            await self._door.close()
         self._health.close()
         await self._services.close()
 
@@ -311,10 +319,10 @@ class NodeNetwork:
         return by_service(without_strangers(state.slices, self._owners))
 
     def _service_table(self, state: ClusterState) -> ServiceTable:
-        network = self._settings.network
+        network, slices = self._settings.network, self._slices(state)
         return services.build(
             state.services,
-            self._slices(state),
+            self._door.leads(slices) if self._door is not None else slices,
             node=network.node,
             service_cidr=network.service_cidr,
             reserved=frozenset({network.dns_address}),

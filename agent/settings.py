@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from agent.limits import DEFAULT, NodeLimits
 from gitops.client import Credentials
 from gitops.kinds.errors import BadRequest
 from gitops.kinds.sensitive import Sensitive
@@ -42,6 +43,7 @@ class NodeSettings:
     static_pods: Path | None = None  # A directory of manifests that this node runs by itself.
     service_proxy: str = "auto"  # What leads to services: auto, iptables or nftables.
     spare_sandboxes: int = 0  # How many are made ahead of pods.
+    limits: NodeLimits = DEFAULT
 
     @property
     def volumes_dir(self) -> Path:

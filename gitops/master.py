@@ -26,6 +26,7 @@ from gitops.api.certificates import (
     server_tls,
 )
 from gitops.api.joining import Doorkeeper
+from gitops.api.jwt import load_or_make_token_keys
 from gitops.api.kubeconfig import kubeconfig, write_kubeconfig
 from gitops.client import Credentials
 from gitops.clock import RandomMint, SystemClock
@@ -45,6 +46,7 @@ from gitops.controllers.node_cidr import node_cidr
 from gitops.controllers.node_lifecycle import node_lifecycle
 from gitops.controllers.pod_gc import pod_gc
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
+from gitops.controllers.service_accounts import service_accounts
 from gitops.controllers.sources import SOURCES
 from gitops.controllers.taint_eviction import taint_eviction
 from gitops.controllers.timeline import TIMELINE
@@ -195,7 +197,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         master.port = await stack.enter_async_context(_serving(master, store, clock, mint))
         _write_admin(master, clock)
         runs = RunnerSettings(cluster=master.rules, epoch=store.epoch)
-        runner = Runner(store, _controllers(settings, clock), clock, mint, runs)
+        runner = Runner(store, _controllers(settings, clock, authority.cert.decode()), clock, mint, runs)
         tasks = [asyncio.create_task(runner.run(), name="runner"), asyncio.create_task(_collect(), name="gc"),
                  asyncio.create_task(_compact(store, settings.retention), name="compact"),
                  asyncio.create_task(keep_fresh(settings.data_dir / FOLDER), name="sealing keys")]  # fmt: skip
@@ -211,7 +213,7 @@ async def running(settings: MasterSettings, parser: Parser) -> AsyncIterator[Mas
         yield master
 
 
-def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controller, ...]:
+def _controllers(settings: MasterSettings, clock: SystemClock, ca: str) -> tuple[Controller, ...]:
     return (
         APPLY,
         SOURCES,
@@ -227,6 +229,7 @@ def _controllers(settings: MasterSettings, clock: SystemClock) -> tuple[Controll
         MIRRORING_CONTROLLER,
         INGRESS_CONTROLLER,
         NAMESPACE_CONTROLLER,
+        service_accounts(ca),
         GARBAGE_COLLECTOR,
         EVENT_TTL,
         node_cidr(settings.pod_cidr),
@@ -291,7 +294,8 @@ async def _serving(
     app = make_app(store, clock=clock.now, mint=mint, version=KUBERNETES_VERSION, hub=AgentHub(),
                    trigger=master.syncer.look_now, facts=Authors(settings.data_dir),
                    stated_at=master.syncer.stated_at,
-                   cluster=master.rules, doorkeeper=door)  # fmt: skip
+                   cluster=master.rules, doorkeeper=door,
+                   token_keys=load_or_make_token_keys(settings.data_dir / "pki"))  # fmt: skip
     try:
         async with serve(app, settings.listen, server_tls(*files, master.authority.cert)) as port:
             yield port

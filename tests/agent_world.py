@@ -13,6 +13,7 @@ from agent.pods.admission import Admission
 from agent.pods.means import Means, NodeFacts, PodApi, PodNetwork, PodVolumeStore
 from agent.pods.names import Names
 from agent.pods.pods import Pods
+from agent.pods.pulls import Pulls
 from agent.pods.sources import Sources
 from agent.pods.spares import Spares
 from agent.probes.checks import Checks
@@ -264,6 +265,7 @@ async def running_node(
                 services=lambda: services,
                 clock=clock,
                 group=group,
+                pulls=Pulls(runtime),
                 sleep=sleep,
                 simulated=simulated,
                 admission=Admission(facts.name, facts.allocatable),

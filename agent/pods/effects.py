@@ -72,6 +72,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
 async def ensure_volumes(means: Means, pod: Pod) -> None:
     with refusing("FailedMount"):
         await means.sources.known(references(pod))
+        await means.sources.tokens_ready(pod)
         await means.volumes.ensure(pod, means.sources, means.around(""))
 
 

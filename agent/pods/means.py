@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 from agent.pods.addresses import Addresses
 from agent.pods.admission import Admission
 from agent.pods.names import Names
+from agent.pods.pulls import Pulls
 from agent.pods.security import Confinement
 from agent.pods.sources import Sources
 from agent.pods.spares import Spares
@@ -115,7 +116,7 @@ class Means:
     services: Callable[[], Iterable[Service]]
     clock: Callable[[], datetime]
     group: asyncio.TaskGroup
-    pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    pulls: Pulls
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     simulated: bool = False
     spares: Spares | None = None

@@ -13,6 +13,7 @@ from typing import Final
 
 from agent.pods.eviction import LOOK_SECONDS, beyond, limits_bytes
 from agent.pods.means import Means
+from agent.pods.restarting import every_container
 from agent.pods.static_files import is_static
 from agent.pods.worker import PodWorker
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState
@@ -76,6 +77,11 @@ class Pods:
 
     def pods(self) -> tuple[Pod, ...]:
         return tuple(worker.pod for worker, _ in self._workers.values() if worker.pod is not None)
+
+    def images(self) -> frozenset[str]:
+        """Every image that a pod of this node names or a container of one has, by its name in the manifest."""
+        named = {one["image"] for pod in self.pods() for one in every_container(pod)}
+        return frozenset(named | {state.image for state in self.states})
 
     async def adopt(self) -> None:
         """Before the first pod is applied: what runs here, and the addresses in use. Raises Unavailable."""

@@ -1,78 +1,80 @@
-"""Images: pulled by policy, with the pod's pull secrets, a bounded number at once."""
+"""Images: whether one is pulled for a container, with which logins, and what its pod is told of it.
 
-from base64 import b64decode
-from collections.abc import Iterable, Mapping
+Source: kubernetes/pkg/kubelet/images/image_manager.go, 1.35.
+"""
+
+import re
+from collections.abc import Iterator
+from time import monotonic
 from typing import Final
 
-import orjson
-
+from agent.pods.credentials import CONFIG_KEY, OLD_CONFIG_KEY, Keyring, Login, logins_in
 from agent.pods.means import Means
 from agent.pods.refused import Refused
 from agent.volumes.references import Lookup, Reference, value_of
 from gitops.kinds.core.pod import Container, Pod
 from gitops.kinds.errors import GitwardError
 
-DOCKER_HUB: Final = "docker.io"
-HUB_NAMES: Final = ("docker.io", "index.docker.io", "registry-1.docker.io")
-CONFIG_KEY: Final = ".dockerconfigjson"
+# distribution/reference: host and port, path, tag, digest.
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST: Final = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+_NAME: Final = re.compile(
+    rf"(?:(?:{_HOST}|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,})?"
+)
+NAME_CHARACTERS_MAX: Final = 512
 
 
 async def ensure_image(means: Means, pod: Pod, container: Container, *, absent: bool = False) -> bool:
     """True if it was pulled now. `absent`: the engine said that it lacks the image; else only `Always` pulls."""
-    image, policy = container["image"], container["imagePullPolicy"]
+    image, policy, name = container["image"], container["imagePullPolicy"], container["name"]
+    if not is_image_name(image):
+        why = f'couldn\'t parse image name "{image}": invalid reference format'
+        message = f'Failed to apply default image tag "{image}": {why}'
+        means.api.event(pod, "Warning", "InspectFailed", message, name)
+        raise Refused("InvalidImageName", message)
     if policy == "Never":
         if absent:
             message = f'Container image "{image}" is not present with pull policy of Never'
-            means.api.event(pod, "Warning", "ErrImageNeverPull", message, container["name"])
+            means.api.event(pod, "Warning", "ErrImageNeverPull", message, name)
             raise Refused("ErrImageNeverPull", message)
         return False
     if policy != "Always" and not absent:
         return False
-    means.api.event(pod, "Normal", "Pulling", f'Pulling image "{image}"', container["name"])
+    means.api.event(pod, "Normal", "Pulling", f'Pulling image "{image}"', name)
+    began = monotonic()
     try:
-        async with means.pulls:
-            await means.runtime.pull(image, credentials(pod, image, means.sources))
+        logins = (*logins_of(pod, means.sources), *await means.pulls.node_logins())
+        found, seconds = await means.pulls.pull(image, Keyring(logins))
     except GitwardError as error:
         message = f'Failed to pull image "{image}": {error}'
-        means.api.event(pod, "Warning", "Failed", message, container["name"])
+        means.api.event(pod, "Warning", "Failed", message, name)
         raise Refused("ErrImagePull", str(error)) from error
-    means.api.event(pod, "Normal", "Pulled", f'Successfully pulled image "{image}"', container["name"])
+    took = f"in {_go(seconds)} ({_go(monotonic() - began)} including waiting)"
+    message = f'Successfully pulled image "{image}" {took}. Image size: {found.size_bytes} bytes.'
+    means.api.event(pod, "Normal", "Pulled", message, name)
     return True
 
 
-def registry_of(image: str) -> str:
-    """The host of an image's registry, as Docker reads the name."""
-    first, slash, _ = image.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_host else DOCKER_HUB
+def is_image_name(image: str) -> bool:
+    return len(image) <= NAME_CHARACTERS_MAX and _NAME.fullmatch(image) is not None
 
 
-def credentials(pod: Pod, image: str, lookup: Lookup) -> Mapping[str, str] | None:
-    """User name and password from the pod's pull secrets; None: none fits. An absent pull secret is passed over."""
-    registry, namespace = registry_of(image), pod["metadata"].get("namespace", "")
+def logins_of(pod: Pod, lookup: Lookup) -> Iterator[tuple[str, Login]]:
+    """Of the pod's pull secrets. One that is absent or of another type is passed over."""
+    namespace = pod["metadata"].get("namespace", "")
     for named in pod["spec"].get("imagePullSecrets", ()):
-        text = value_of(
-            lookup, Reference("Secret", namespace, named.get("name", "")), CONFIG_KEY, optional=True
-        )
-        if text is None:
-            continue
-        try:
-            found: Mapping[str, Mapping[str, str]] = orjson.loads(text).get("auths", {})
-        except (orjson.JSONDecodeError, AttributeError):
-            continue
-        for host, entry in found.items():
-            if _names(host, registry):
-                return dict(_login(entry))
-    return None
+        reference = Reference("Secret", namespace, named.get("name", ""))
+        for key in (CONFIG_KEY, OLD_CONFIG_KEY):
+            text = value_of(lookup, reference, key, optional=True)
+            if text is not None:
+                yield from logins_in(key, text)
 
 
-def _names(host: str, registry: str) -> bool:
-    plain = host.removeprefix("https://").removeprefix("http://").partition("/")[0]
-    return plain == registry or (registry == DOCKER_HUB and plain in HUB_NAMES)
-
-
-def _login(entry: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    if "auth" in entry and "username" not in entry:
-        name, _, password = b64decode(entry["auth"]).decode(errors="replace").partition(":")
-        return (("username", name), ("password", password))
-    return (("username", entry.get("username", "")), ("password", entry.get("password", "")))
+def _go(seconds: float) -> str:
+    """As Go prints a duration rounded to milliseconds: 80ms, 1.234s, 1m5.2s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    minutes, rest = divmod(seconds, 60)
+    text = f"{rest:.3f}".rstrip("0").rstrip(".") + "s"
+    return f"{minutes:.0f}m{text}" if minutes else text

@@ -9,11 +9,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, cast
 
-from agent.volumes.references import Reference
+from agent.pods.tokens import Tokens
+from agent.volumes.references import Reference, TokenWanted
 from gitops.kinds.core.config import CONFIG_MAP, SECRET, ConfigMap, Secret
+from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject
+from gitops.kinds.sensitive import Sensitive
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +31,8 @@ KINDS: Final = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
 class Sources:
     """A `Lookup`. `changed` is called with the uid of each pod that an object concerns."""
 
-    def __init__(self, follow: Follow, changed: Callable[[str], None]) -> None:
-        self._follow, self._changed = follow, changed
+    def __init__(self, follow: Follow, changed: Callable[[str], None], tokens: Tokens | None = None) -> None:
+        self._follow, self._changed, self._tokens = follow, changed, tokens
         self._users: dict[Reference, set[str]] = {}
         self._tasks: dict[Reference, asyncio.Task[None]] = {}
         self._known: dict[Reference, asyncio.Event] = {}
@@ -41,6 +44,14 @@ class Sources:
 
     def secret(self, namespace: str, name: str) -> Secret | None:
         return cast(Secret | None, self._objects.get(Reference("Secret", namespace, name)))
+
+    def token(self, wanted: TokenWanted) -> Sensitive | None:
+        return self._tokens.get(wanted) if self._tokens is not None else None
+
+    async def tokens_ready(self, pod: Pod) -> None:
+        """The tokens that it mounts are there and fresh. Raises NotFound, Invalid, Unavailable."""
+        if self._tokens is not None:
+            await self._tokens.ready(pod)
 
     def use(self, uid: str, wanted: Iterable[Reference], group: asyncio.TaskGroup) -> None:
         """From now on the pod `uid` needs exactly these."""
@@ -57,6 +68,8 @@ class Sources:
         """The pod needs nothing any more."""
         for reference in [ref for ref, users in self._users.items() if uid in users]:
             self._leave(reference, uid)
+        if self._tokens is not None:
+            self._tokens.release(uid)
 
     async def known(self, wanted: Iterable[Reference]) -> None:
         """Waits until of each it is known whether it exists. Raises Unavailable after KNOWN_SECONDS."""

@@ -49,7 +49,11 @@ log = logging.getLogger(__name__)
 
 ENGINE_RETRY_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 0.5  # The same action is not repeated sooner, however quickly it ended.
-IMAGE_TROUBLES: Final = ("ErrImagePull", "ErrImageNeverPull")  # Told in full by an event of their own.
+IMAGE_TROUBLES: Final = (
+    "ErrImagePull",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+)  # They have an event in full.
 FAULT_SECONDS: Final = 5.0  # After an error of our own, before the pod is looked at again.
 
 

@@ -22,11 +22,10 @@ from agent.runtime.docker_answers import (
     container_state,
     engine_info,
     identity_of,
-    image_state,
     phase_of,
-    split,
     version_of,
 )
+from agent.runtime.docker_images import DockerImages
 from agent.runtime.docker_requests import container_body, container_name, oom_score_min, spare_hostname
 from agent.runtime.docker_sandboxes import DockerSandboxes
 from agent.runtime.docker_sessions import DockerSessions
@@ -82,6 +81,7 @@ class DockerRuntime:
         self._host, self._cluster, self._info = host, cluster, info
         self._api: Any = maker
         self._teller: Any = teller
+        self._images = DockerImages(maker, teller)
         self._stream = DockerStream(host, info.api_version)
         self._sessions = DockerSessions(host, info.api_version, self._stream)
         self._runc = Runc()
@@ -177,20 +177,15 @@ class DockerRuntime:
 
     async def image(self, reference: str) -> ImageState | None:
         try:
-            return await self._ask(lambda: image_state(self._teller.inspect_image(reference)))
+            return await self._ask(lambda: self._images.image(reference))
         except NotFound:
             return None
 
     async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
-        def call() -> ImageState:
-            repository, tag = split(reference)
-            known = dict(auth) if auth else None
-            for line in self._api.pull(repository, tag=tag, stream=True, decode=True, auth_config=known):
-                if "error" in line:
-                    raise NotFound(line["error"])
-            return image_state(self._api.inspect_image(reference))
+        return await self._ask(lambda: self._images.pull(reference, auth), timeout_seconds=PULL_SECONDS)
 
-        return await self._ask(call, timeout_seconds=PULL_SECONDS)
+    async def remove_image(self, reference: str) -> bool:
+        return await self._ask(lambda: self._images.remove(reference))
 
     async def exec(
         self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
@@ -298,6 +293,7 @@ class DockerRuntime:
 
     def _noted(self, found: Mapping[str, Any]) -> ContainerState:
         state = container_state(found)
+        state = state._replace(image_id=self._images.pinned(state.image_id, state.image))
         if state.phase is not Phase.CREATED:
             self._details[state.id] = state
         return state

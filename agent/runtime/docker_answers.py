@@ -55,6 +55,7 @@ def engine_info(found: Mapping[str, Any], api_version: str) -> EngineInfo:
         architecture=architectures.get(found["Architecture"], found["Architecture"]),
         cpus=found["NCPU"],
         memory_bytes=found["MemTotal"],
+        root_dir=found.get("DockerRootDir") or "",
         security=tuple(found.get("SecurityOptions") or ()),
     )
 
@@ -113,7 +114,8 @@ def moment(text: str) -> datetime | None:
 
 
 def image_state(found: Mapping[str, Any]) -> ImageState:
-    return ImageState(found["Id"], found["Config"].get("User") or "", tuple(found.get("RepoDigests") or ()))
+    user, digests = found["Config"].get("User") or "", tuple(found.get("RepoDigests") or ())
+    return ImageState(found["Id"], user, digests, found.get("Size") or 0)
 
 
 def split(reference: str) -> tuple[str, str]:

@@ -242,6 +242,14 @@ class FakeRuntime:
             raise NotFound(f"manifest for {reference} not found: manifest unknown")
         return found
 
+    async def remove_image(self, reference: str) -> bool:
+        self._answer()
+        if any(one.image == reference for one in self.containers.values()):
+            return False
+        if self.images is not None:
+            self.images.discard(reference)
+        return True
+
     async def exec(
         self, container_id: str, command: tuple[str, ...], *, timeout_seconds: float
     ) -> ExecResult:

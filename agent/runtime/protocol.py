@@ -162,6 +162,7 @@ class ImageState(NamedTuple):
     id: str
     user: str
     digests: tuple[str, ...]
+    size_bytes: int = 0
 
 
 class EngineInfo(NamedTuple):
@@ -174,6 +175,7 @@ class EngineInfo(NamedTuple):
     cpus: int
     memory_bytes: int
     security: tuple[str, ...] = ()  # As Docker tells: `name=seccomp,profile=default`, `name=apparmor`, …
+    root_dir: str = ""  # Where it keeps images and containers.
 
 
 class ExecResult(NamedTuple):
@@ -266,6 +268,10 @@ class Runtime(Protocol):
 
     async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
         """`auth`: username and password for its registry. Raises NotFound or Unavailable with the registry's words."""
+        ...
+
+    async def remove_image(self, reference: str) -> bool:
+        """False: a container uses it, and it stays. Absent is fine."""
         ...
 
     async def exec(

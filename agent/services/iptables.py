@@ -36,6 +36,7 @@ HOSTPORTS: Final = PREFIX + "HOSTPORTS"
 POSTROUTING: Final = PREFIX + "POSTROUTING"
 HAIRPIN: Final = PREFIX + "HAIRPIN"
 FORWARD: Final = PREFIX + "FORWARD"
+API_PORT: Final = 6444  # Of the node's own address: the way of pods to the API (`agent.api_door`).
 INPUT: Final = PREFIX + "INPUT"
 OUTPUT: Final = PREFIX + "OUTPUT"
 REJECT: Final = PREFIX + "REJECT"
@@ -167,6 +168,7 @@ def _filter(table: ServiceTable, settings: RuleSettings) -> Chains:
             f"-i {POD_LINKS} {known} -j ACCEPT",
             f"-d {dns} -i {POD_LINKS} -p udp -m udp --dport 53 -j ACCEPT",
             f"-d {dns} -i {POD_LINKS} -p tcp -m tcp --dport 53 -j ACCEPT",
+            f"-d {settings.gateway}/32 -i {POD_LINKS} -p tcp -m tcp --dport {API_PORT} -j ACCEPT",
             f"-i {POD_LINKS} -j RETURN",
             *_encapsulated(settings.peers),
             f"-d {services} -m conntrack --ctstate NEW -j DROP",

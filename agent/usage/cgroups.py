@@ -81,7 +81,7 @@ def _read_unified(folder: Path) -> Usage:
 def table_of(text: str) -> Mapping[str, int]:
     """`name number` on each line; others are passed over."""
     pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 
 def _number(path: Path) -> int:

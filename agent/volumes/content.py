@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from agent.volumes.downward import Surroundings, field_value, resource_value
-from agent.volumes.references import Lookup, Reference, values_of
+from agent.volumes.references import Lookup, Reference, token_of, values_of
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.core.volumes import DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection
 from gitops.kinds.errors import Invalid, NotFound
 
 GROUP_READ: Final = 0o440  # What fsGroup adds to a mode: 0400 becomes 0440.
+TOKEN_MODE: Final = 0o600  # Of a token in a pod with fsGroup, which adds its group.
 SOURCES: Final = ("configMap", "secret", "downwardAPI", "projected")
 
 
@@ -48,7 +49,7 @@ def files_of(pod: Pod, volume: Volume, lookup: Lookup, around: Surroundings) -> 
     elif "projected" in volume:
         projected, found = volume["projected"], {}
         for source in projected.get("sources", ()):
-            found |= _of_projection(pod, source, projected["defaultMode"], lookup, around)
+            found |= _of_projection(pod, volume, source, lookup, around)
     else:
         found = {}
     if "fsGroup" in pod["spec"].get("securityContext", {}):
@@ -57,9 +58,15 @@ def files_of(pod: Pod, volume: Volume, lookup: Lookup, around: Surroundings) -> 
 
 
 def _of_projection(
-    pod: Pod, source: VolumeProjection, mode: int, lookup: Lookup, around: Surroundings
+    pod: Pod, volume: Volume, source: VolumeProjection, lookup: Lookup, around: Surroundings
 ) -> dict[str, File]:
-    namespace = pod["metadata"].get("namespace", "")
+    namespace, mode = pod["metadata"].get("namespace", ""), volume["projected"]["defaultMode"]
+    if "serviceAccountToken" in source:
+        projection = source["serviceAccountToken"]
+        token = lookup.token(token_of(pod, volume["name"], projection))
+        if "fsGroup" in pod["spec"].get("securityContext", {}):
+            mode = TOKEN_MODE
+        return {projection["path"]: File(token.reveal(), mode)} if token is not None else {}
     if "configMap" in source:
         config = source["configMap"]
         reference, optional = (

@@ -10,9 +10,11 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from gitops.kinds.core.config import ConfigMap, Secret
 from gitops.kinds.core.pod import Container, Pod
+from gitops.kinds.core.volumes import ServiceAccountTokenProjection
 from gitops.kinds.errors import Invalid, NotFound
 from gitops.kinds.sensitive import Sensitive
 
+MOUNTED_BY_ITSELF: Final = "kube-api-access-"  # How admission names its volume.
 Source = Literal["ConfigMap", "Secret"]
 WORDS: Final[Mapping[Source, str]] = {"ConfigMap": "configmap", "Secret": "secret"}
 
@@ -25,12 +27,51 @@ class Reference(NamedTuple):
     name: str
 
 
+class TokenWanted(NamedTuple):
+    """A token that a pod mounts. `audience` '': the API server's. `by_itself`: no manifest asked for it."""
+
+    namespace: str
+    account: str
+    pod_name: str
+    pod_uid: str
+    audience: str
+    seconds: int
+    by_itself: bool
+
+
 class Lookup(Protocol):
-    """What is known of ConfigMaps and Secrets now; None: there is none."""
+    """What is known of ConfigMaps, Secrets and tokens now; None: there is none."""
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None: ...
 
     def secret(self, namespace: str, name: str) -> Secret | None: ...
+
+    def token(self, wanted: TokenWanted) -> Sensitive | None: ...
+
+
+def token_of(pod: Pod, volume: str, source: ServiceAccountTokenProjection) -> TokenWanted:
+    """What a projection of a pod's volume asks for."""
+    meta = pod["metadata"]
+    return TokenWanted(
+        meta.get("namespace", ""),
+        pod["spec"].get("serviceAccountName", "default"),
+        meta.get("name", ""),
+        meta.get("uid", ""),
+        source.get("audience", ""),
+        source["expirationSeconds"],
+        volume.startswith(MOUNTED_BY_ITSELF),
+    )
+
+
+def tokens_of(pod: Pod) -> frozenset[TokenWanted]:
+    """Every token that a pod mounts."""
+    return frozenset(
+        token_of(pod, volume["name"], source["serviceAccountToken"])
+        for volume in pod["spec"].get("volumes", ())
+        if "projected" in volume
+        for source in volume["projected"].get("sources", ())
+        if "serviceAccountToken" in source
+    )
 
 
 def references(pod: Pod) -> frozenset[Reference]:

@@ -9,6 +9,7 @@ from typing import Final
 from gitops.api import nodes
 from gitops.api.certificates import MASTERS
 from gitops.api.context import Target, User
+from gitops.api.service_accounts import is_account
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
@@ -16,6 +17,11 @@ from gitops.reconcile import Reader
 # What every client reads before it can do anything, and what a monitoring system reads.
 OPEN_TO_ALL: Final = ("/healthz", "/livez", "/readyz", "/version", "/version/", "/metrics", "/api", "/api/*", "/apis",
                       "/apis/*", "/openapi", "/openapi/*")  # fmt: skip
+# Of pods' programs: their metrics are whoever's that the operator let in by a certificate.
+OPEN_TO_ACCOUNTS: Final = (
+    *(one for one in OPEN_TO_ALL if one != "/metrics"),
+    *("/.well-known/openid-configuration", "/openid/v1/jwks"),
+)
 
 
 def may_everything(user: User) -> bool:
@@ -24,7 +30,8 @@ def may_everything(user: User) -> bool:
 
 def authorize_path(user: User, verb: str, path: str) -> None:
     """Raises Forbidden unless `user` may ask for a path that names no resource. `verb`: the method in small letters."""
-    is_open = any(path.startswith(one[:-1]) if one.endswith("*") else path == one for one in OPEN_TO_ALL)
+    found = OPEN_TO_ACCOUNTS if is_account(user) else OPEN_TO_ALL
+    is_open = any(path.startswith(one[:-1]) if one.endswith("*") else path == one for one in found)
     if not may_everything(user) and not (verb == "get" and is_open):
         raise Forbidden(f'User "{user.name}" cannot {verb} path "{path}"')
 
@@ -38,6 +45,15 @@ def authorize(
     node = nodes.node_of(user)
     if node is None or not nodes.may(view, node, verb, target, fields or FieldRequirements()):
         raise Forbidden(_refusal(user, verb, target))
+
+
+def refuse_account(user: User, method: str, path: str) -> None:
+    """Raises Forbidden for a path that names no resource, unless a service account may ask for it.
+
+    Resources ask by themselves.
+    """
+    if is_account(user) and not path.startswith(("/api/", "/apis/")):
+        authorize_path(user, method.lower(), path)
 
 
 def _subject(target: Target) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gitops.admission import Mint
 from gitops.admission import Settings as ClusterSettings
+from gitops.api.jwt import TokenKeys
 from gitops.kinds.commits import FactsOf, StatedAt
 from gitops.kinds.kind import Kind
 from gitops.store.contract import Store
@@ -30,7 +31,7 @@ class Settings:
 
 
 class User(NamedTuple):
-    """Who asks: from the client certificate."""
+    """Who asks: from the client certificate, or a service account's token."""
 
     name: str
     groups: frozenset[str]
@@ -63,6 +64,7 @@ TRIGGER: Final[web.AppKey[Trigger]] = web.AppKey("trigger")
 FACTS: Final[web.AppKey[FactsOf]] = web.AppKey("facts")
 STATED_AT: Final[web.AppKey[StatedAt]] = web.AppKey("stated_at")
 VERSION: Final = web.AppKey("version", str)
+TOKEN_KEYS: Final = web.AppKey("token_keys", TokenKeys)
 
 USER: Final = web.RequestKey("user", User)
 TARGET: Final = web.RequestKey("target", Target)

@@ -1,24 +1,30 @@
-"""Who asks: the client certificate that the TLS handshake verified. Source: Kubernetes, "Authenticating".
+"""Who asks: the client certificate that the TLS handshake verified, or a service account's token.
+
+Source: Kubernetes, "Authenticating".
 
 The handshake sees a certificate once; connections and watches last longer. So its end counts at each request, and ends
 what is still being answered then: a right does not outlive the certificate that gave it, nor the Node that it is of.
 """
 
 import asyncio
+import logging
 import ssl
 from itertools import chain
 from typing import Final
 
 from aiohttp import web
 
-from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, USER, User
+from gitops.api.authorize import refuse_account
+from gitops.api.context import CLOCK, MINT, REQUEST_ID, STORE, TOKEN_KEYS, USER, User
 from gitops.api.nodes import refuse_other_machine
+from gitops.api.service_accounts import AUTHENTICATED, believed
 from gitops.api.status import Handler
 from gitops.api.visits import VISITS
 from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds.errors import Forbidden, Unauthorized
 
-AUTHENTICATED: Final = "system:authenticated"
+log = logging.getLogger(__name__)
+
 # A machine that joins has no certificate yet: what it asks there says who it is (`gitops.api.joining`).
 OPEN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/", CA_PATH, JOIN_PATH})
 LIFE_SECONDS_MAX: Final = 10 * 86_400.0  # What a timer takes; no request lasts as long.
@@ -27,28 +33,47 @@ MACHINE_FIELD: Final = "serialNumber"  # Of a certificate's subject, as `ssl` na
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Without a certificate only health and version are answered; 401 for all else, known path or not."""
-    user = user_of(request)
+    """Without certificate and token only health and version are answered; 401 for all else, known path or not."""
+    user, left = _who(request)
     if user is None and request.path not in OPEN_PATHS:
         raise Unauthorized("Unauthorized")
     if any(name.startswith("Impersonate-") for name in request.headers):
         raise Forbidden("impersonation is not supported")  # Ignoring it would answer for someone else.
     if user is not None:
+        refuse_account(user, request.method, request.path)
         refuse_other_machine(request.app[STORE].view(), user, machine_of(request))
         request[USER] = user
     request[REQUEST_ID] = request.app[MINT].uid()
     if user is None:
         return await handler(request)
-    left = min(_seconds_left(request), LIFE_SECONDS_MAX)
     try:
-        async with asyncio.timeout(left) as life:
+        async with asyncio.timeout(min(left, LIFE_SECONDS_MAX)) as life:
             with request.app[VISITS].lasting(user, machine_of(request), life):
                 return await handler(request)
     except TimeoutError as error:
         if not life.expired():
             raise
         _hang_up(request)
-        raise Unauthorized("the client certificate counts no more") from error
+        raise Unauthorized("the client certificate or token counts no more") from error
+
+
+def _who(request: web.Request) -> tuple[User | None, float]:
+    """Who asks, and how many seconds longer that is shown. A certificate goes before a token.
+
+    Raises Unauthorized for a token that is not believed, wherever it is shown.
+    """
+    if (user := user_of(request)) is not None:
+        return user, _seconds_left(request)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None, 0.0
+    now = request.app[CLOCK]()
+    try:
+        account = believed(request.app[TOKEN_KEYS], request.app[STORE].view(), token.strip(), now)
+    except Unauthorized as error:
+        log.info("token refused", extra={"fields": {"why": str(error), "path": request.path}})
+        raise Unauthorized("Unauthorized") from error
+    return account.user, (account.expires - now).total_seconds()
 
 
 def _seconds_left(request: web.Request) -> float:

@@ -16,6 +16,7 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.core.service_account import SERVICE_ACCOUNT
 from gitops.kinds.core.storage import PERSISTENT_VOLUME, hosts_of
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.errors import Unauthorized
@@ -69,6 +70,8 @@ def may(view: Reader, node: str, verb: str, target: Target, fields: FieldRequire
         return verb in ("create", "patch")
     if kind is POD:
         return _may_with_pods(view, node, verb, target, fields)
+    if kind is SERVICE_ACCOUNT:
+        return _may_with_accounts(view, node, verb, target)
     if kind in (SECRET, CONFIG_MAP):
         return _may_read_named(view, node, verb, target, fields)
     return False
@@ -100,6 +103,15 @@ def _may_with_pods(view: Reader, node: str, verb: str, target: Target, fields: F
     if target.subresource == "status":
         return verb in ("get", *_WRITE)
     return not target.subresource and verb in ("get", "delete")
+
+
+def _may_with_accounts(view: Reader, node: str, verb: str, target: Target) -> bool:
+    """Tokens for pods that run on it; which of them, its handler asks again with the body."""
+    return (verb, target.subresource) == ("create", "token") and any(
+        pod["metadata"].get("namespace", "") == target.namespace
+        and pod["spec"].get("serviceAccountName", "") == target.name
+        for pod in view.on_node(POD, node)
+    )
 
 
 def _may_read_named(view: Reader, node: str, verb: str, target: Target, fields: FieldRequirements) -> bool:

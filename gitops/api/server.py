@@ -19,6 +19,7 @@ from gitops.api import (
     joining,
     objects,
     openapi,
+    openid,
     past,
     reads,
     reasons,
@@ -38,6 +39,7 @@ from gitops.api.context import (
     STATED_AT,
     STORE,
     TARGET,
+    TOKEN_KEYS,
     TRIGGER,
     VERSION,
     Clock,
@@ -49,6 +51,7 @@ from gitops.api.evictions import evict
 from gitops.api.hub import HUB, AgentHub
 from gitops.api.identity import authenticate
 from gitops.api.joining import Doorkeeper
+from gitops.api.jwt import TokenKeys
 from gitops.api.logs import log
 from gitops.api.noise import HTTP_LOG
 from gitops.api.pages import PAGES, Pages
@@ -59,12 +62,13 @@ from gitops.api.scale import scale
 from gitops.api.sources import sync
 from gitops.api.status import errors_as_status
 from gitops.api.targets import target_of
+from gitops.api.token_requests import create_token
 from gitops.api.visits import VISITS, Visits, follow
 from gitops.client.joining import CA_PATH, JOIN_PATH
 from gitops.kinds import metrics
 from gitops.kinds.commits import CommitFacts, FactsOf, StatedAt, StatedCommit
 from gitops.kinds.errors import NotFound
-from gitops.kinds.reviews import REVIEWS
+from gitops.kinds.reviews import REVIEWS, TOKEN_REVIEW
 from gitops.store.contract import Store
 
 SHUTDOWN_SECONDS: Final = 1.0  # Watches and logs end at once; their clients come again.
@@ -87,6 +91,7 @@ def make_app(
     settings: Settings | None = None,
     cluster: ClusterSettings = DEFAULT,
     doorkeeper: Doorkeeper | None = None,
+    token_keys: TokenKeys | None = None,
 ) -> web.Application:
     """The API over a store.
 
@@ -100,6 +105,7 @@ def make_app(
         stated_at: what a commit states that was never declared; without it none is found.
         cluster: what admission must know of the cluster as a whole, the same as the runner's.
         doorkeeper: with what new nodes are let in; without it none are.
+        token_keys: what service accounts' tokens are signed with; without it they have none.
     """
     app = web.Application(
         middlewares=[health.measured, errors_as_status, authenticate], client_max_size=BODY_MAX_BYTES
@@ -108,6 +114,7 @@ def make_app(
     app[SETTINGS], app[CLUSTER] = settings or Settings(), cluster
     app[HUB] = hub or AgentHub()
     app[joining.DOORKEEPER] = doorkeeper
+    app[TOKEN_KEYS] = token_keys or TokenKeys(())
     app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
     app[STATED_AT] = stated_at or _no_commits
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
@@ -155,6 +162,8 @@ def _add_routes(app: web.Application) -> None:
     add("GET", "/apis/{group}/{version}", discovery.group_or_version)
     add("GET", "/openapi/v3", openapi.index)
     add("GET", "/openapi/v3/{path:.+}", openapi.group_version)
+    add("GET", openid.DISCOVERY_PATH, openid.configuration)
+    add("GET", openid.KEYS_PATH, openid.keys)
     add("GET", CA_PATH, joining.ca)
     add("POST", JOIN_PATH, joining.join)
     add("POST", "/gitward/v1/nodes/{node}/certificate", joining.renew)
@@ -173,7 +182,8 @@ def _add_routes(app: web.Application) -> None:
         add("GET", f"{_METRICS}/{path}/{{name}}", handler)
     for kind in REVIEWS:
         place = "namespaces/{namespace}/" if kind.namespaced else ""
-        add("POST", f"/apis/{kind.api_version}/{place}{kind.plural}", reviews.answering(kind))
+        review = openid.token_review if kind is TOKEN_REVIEW else reviews.answering(kind)
+        add("POST", f"/apis/{kind.api_version}/{place}{kind.plural}", review)
     add("*", "/api/v1/{rest:.+}", _resources)
     add("*", "/apis/{group}/{version}/{rest:.+}", _resources)
 
@@ -187,6 +197,8 @@ async def _resources(request: web.Request) -> web.StreamResponse:
             handler = _handler(request, target)
         case ("sync", "GET" | "POST"):
             handler = sync
+        case ("token", "POST"):
+            handler = create_token
         case ("eviction", "POST"):
             handler = evict
         case ("log", "GET"):

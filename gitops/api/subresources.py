@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
+from gitops.kinds.core.service_account import SERVICE_ACCOUNT
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 
@@ -29,6 +30,7 @@ _STREAMS: Final = (
 )
 _EVICTION: Final = Subresource("eviction", ("create",), ("policy", "v1", "Eviction"))
 _PROXY: Final = Subresource("proxy", ("get",), ("", "v1", "NodeProxyOptions"))
+_TOKEN: Final = Subresource("token", ("create",), ("authentication.k8s.io", "v1", "TokenRequest"))
 _SYNC: Final = Subresource("sync", ("create", "get"))
 
 
@@ -40,6 +42,8 @@ def subresources_of(kind: Kind[Any]) -> tuple[Subresource, ...]:
     found += [Subresource(name, ("get", "patch", "update")) for name in kind.parts]
     if kind is POD:
         found += (_EVICTION, _LOG, *_STREAMS)
+    if kind is SERVICE_ACCOUNT:
+        found.append(_TOKEN)
     if kind is NODE:
         found.append(_PROXY)
     if kind is GIT_SOURCE:

@@ -21,7 +21,7 @@ from agent.settings import NodeSettings, config_path, read_config, write_config
 from gitops.cli import pidfile
 from gitops.cli.doctor.facts import Role, Wanted
 from gitops.cli.doctor.report import refuse_if_unfit
-from gitops.cli.settings import AgentSettings
+from gitops.cli.settings import AgentSettings, limits_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, Credentials, logs
 from gitops.client.joining import SERVER_NAME, JoinToken, fetch_ca, join, new_key
@@ -67,6 +67,7 @@ def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
             service_proxy=told.service_proxy,
             spare_sandboxes=told.spare_sandboxes,
             unsafe_sysctls=told.allowed_unsafe_sysctls,
+            limits=limits_of(told),
             ingress_http=told.ingress_http,
             ingress_https=told.ingress_https,
             docker_host=os.environ.get("DOCKER_HOST", DOCKER_HOST),
@@ -129,6 +130,7 @@ async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         service_proxy=told.service_proxy,
         spare_sandboxes=told.spare_sandboxes,
         unsafe_sysctls=told.allowed_unsafe_sysctls,
+        limits=limits_of(told),
     )
     log.info("joined", extra={"fields": {"node": name, "master": told.master, "cluster": node.cluster}})
     return node, Credentials(told.master, ca, joined.cert, key, server_name=SERVER_NAME)

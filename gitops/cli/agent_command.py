@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from gitops.cli import settings
-from gitops.cli.flags import DataDir, Overlay, ServiceProxy, SpareSandboxes, StaticPods, UnsafeSysctls, env
+from gitops.cli.flags import (
+    DataDir,
+    DockerConfig,
+    ImageGcHigh,
+    ImageGcLow,
+    Overlay,
+    ServiceProxy,
+    SpareSandboxes,
+    StaticPods,
+    UnsafeSysctls,
+    env,
+)
 
 
 def agent(  # One parameter a flag.
@@ -27,6 +38,9 @@ def agent(  # One parameter a flag.
     service_proxy: ServiceProxy = "auto",
     spare_sandboxes: SpareSandboxes = 0,
     allowed_unsafe_sysctls: UnsafeSysctls = None,
+    docker_config: DockerConfig = None,
+    image_gc_high: ImageGcHigh = 85,
+    image_gc_low: ImageGcLow = 80,
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -49,6 +63,9 @@ def agent(  # One parameter a flag.
             service_proxy=service_proxy,
             spare_sandboxes=spare_sandboxes,
             allowed_unsafe_sysctls=tuple(allowed_unsafe_sysctls or ()),
+            docker_config=docker_config,
+            image_gc_high=image_gc_high,
+            image_gc_low=image_gc_low,
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

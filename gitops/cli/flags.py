@@ -55,4 +55,20 @@ SpareSandboxes = Annotated[
     int,
     typer.Option(envvar=env("SPARE_SANDBOXES"), help="How many sandboxes wait for new pods, some 5 MB each."),
 ]
+DockerConfig = Annotated[
+    Path | None,
+    typer.Option(
+        envvar=env("DOCKER_CONFIG"), help="Logins for registries, as Docker's config.json; read at each pull."
+    ),
+]
+ImageGcHigh = Annotated[
+    int,
+    typer.Option(
+        envvar=env("IMAGE_GC_HIGH"), help="Percent of the disk from which unused images are removed."
+    ),
+]
+ImageGcLow = Annotated[
+    int,
+    typer.Option(envvar=env("IMAGE_GC_LOW"), help="Percent of the disk to which unused images are removed."),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

@@ -19,6 +19,8 @@ OF_NODES: Final = frozenset(
         "allowed_unsafe_sysctls",
         "ingress_http",
         "ingress_https",
+        *("node", "node_name", "node_ip", "overlay", "ingress_http", "ingress_https"),
+        *("docker_config", "image_gc_high", "image_gc_low"),
     }
 )
 

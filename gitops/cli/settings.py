@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agent.limits import NodeLimits
 from gitops.cli.sources import FORGE, NAME, SourceSettings
 from gitops.cli.usage import WrongUsage
 
@@ -100,6 +101,9 @@ class AgentSettings(BaseModel):
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     allowed_unsafe_sysctls: tuple[Sysctl, ...] = ()
+    docker_config: Path | None = None
+    image_gc_high: int = Field(default=85, ge=1, le=100)
+    image_gc_low: int = Field(default=80, ge=0, le=99)
     ingress_http: Address
     ingress_https: Address
 
@@ -155,6 +159,9 @@ class UpSettings(BaseModel):
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
     spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
     allowed_unsafe_sysctls: tuple[Sysctl, ...] = ()
+    docker_config: Path | None = None
+    image_gc_high: int = Field(default=85, ge=1, le=100)
+    image_gc_low: int = Field(default=80, ge=0, le=99)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network
@@ -275,3 +282,13 @@ def stated_in(config: Path | None, known: frozenset[str]) -> dict[str, Any]:
 
 def _in_work_tree(folder: Path) -> bool:
     return any((above / ".git").exists() for above in (folder, *folder.parents))
+
+
+def limits_of(told: AgentSettings | UpSettings) -> NodeLimits:
+    """What of the flags is for the node. Raises WrongUsage for bounds that contradict each other."""
+    if told.image_gc_low >= told.image_gc_high:
+        raise WrongUsage(
+            f"--image-gc-low: found {told.image_gc_low}, wanted less than --image-gc-high ({told.image_gc_high})"
+        )
+    config = str(told.docker_config.absolute()) if told.docker_config else ""
+    return NodeLimits(config, told.image_gc_high, told.image_gc_low)

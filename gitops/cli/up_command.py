@@ -8,6 +8,9 @@ import typer
 from gitops.cli import settings
 from gitops.cli.flags import (
     DataDir,
+    DockerConfig,
+    ImageGcHigh,
+    ImageGcLow,
     Overlay,
     RenderBinDir,
     ServiceProxy,
@@ -102,6 +105,9 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     service_proxy: ServiceProxy = "auto",
     spare_sandboxes: SpareSandboxes = 0,
     allowed_unsafe_sysctls: UnsafeSysctls = None,
+    docker_config: DockerConfig = None,
+    image_gc_high: ImageGcHigh = 85,
+    image_gc_low: ImageGcLow = 80,
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -187,6 +193,9 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             service_proxy=service_proxy,
             spare_sandboxes=spare_sandboxes,
             allowed_unsafe_sysctls=tuple(allowed_unsafe_sysctls or ()),
+            docker_config=docker_config,
+            image_gc_high=image_gc_high,
+            image_gc_low=image_gc_low,
             tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,

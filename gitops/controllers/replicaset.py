@@ -325,12 +325,24 @@ def _owners_of(view: Reader, obj: KubeObject) -> Iterable[Key]:
             yield key_of(candidate)
 
 
+def _refused_for(view: Reader, account: KubeObject) -> Iterable[Key]:
+    """Those whose pods were refused while this service account was not there."""
+    name, namespace = account["metadata"].get("name", ""), account["metadata"].get("namespace", "")
+    for one in view.list(REPLICA_SET, namespace):
+        conditions = _old_status(one).get("conditions") or ()
+        if one["spec"]["template"]["spec"].get("serviceAccountName") == name and any(
+            condition["type"] == "ReplicaFailure" for condition in conditions
+        ):
+            yield key_of(one)
+
+
 REPLICASET_CONTROLLER: Final = Controller(
     "replicaset",
     reconcile,
     (
         Trigger("apps", "ReplicaSet", lambda _, obj: (key_of(obj),)),
         Trigger("", "Pod", _owners_of),
+        Trigger("", "ServiceAccount", _refused_for),
     ),
     resync=lambda view: (key_of(one) for one in view.list(REPLICA_SET)),
     failed=failed,

@@ -69,7 +69,6 @@ OFFICIAL: Final[tuple[Kind[Any], ...]] = (
         fields=("status.replicas",),
     ),
     _namespaced("v1", "ResourceQuota", "resourcequotas", "quota", sub=_STATUS),
-    _namespaced("v1", "ServiceAccount", "serviceaccounts", "sa", sub=("token",)),
     _namespaced("apps/v1", "ControllerRevision", "controllerrevisions"),
     _namespaced("apps/v1", "DaemonSet", "daemonsets", "ds", sub=_STATUS, categories=_ALL),
     _namespaced("apps/v1", "StatefulSet", "statefulsets", "sts", sub=_SCALE, categories=_ALL),

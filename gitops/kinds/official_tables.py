@@ -196,10 +196,6 @@ def _endpoints(obj: Json, now: datetime) -> Row:
     return name_of(obj), listed(pairs, NONE), age_of(obj, now)
 
 
-def _service_account(obj: Json, now: datetime) -> Row:
-    return name_of(obj), len(_at(obj, "secrets", default=[])), age_of(obj, now)
-
-
 def _disruption_budget(obj: Json, now: datetime) -> Row:
     return (
         name_of(obj),
@@ -335,7 +331,6 @@ TABLES: Final[Mapping[str, Table]] = {
         _storage_class,
     ),
     "Endpoints": Table(columns("Name", "Endpoints", "Age"), _endpoints),
-    "ServiceAccount": Table(columns("Name", "Secrets", "Age", numbers=["Secrets"]), _service_account),
     "PodDisruptionBudget": Table(
         columns(
             *("Name", "Min Available", "Max Unavailable", "Allowed Disruptions", "Age"),

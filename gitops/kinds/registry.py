@@ -11,6 +11,7 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.core.service_account import SERVICE_ACCOUNT
 from gitops.kinds.core.storage import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.gitward import GIT_SOURCE
@@ -30,6 +31,7 @@ ACTED_ON: Final[tuple[AnyKind, ...]] = (
     SERVICE,
     CONFIG_MAP,
     SECRET,
+    SERVICE_ACCOUNT,
     PERSISTENT_VOLUME_CLAIM,
     PERSISTENT_VOLUME,
     STORAGE_CLASS,

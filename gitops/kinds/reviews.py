@@ -17,11 +17,14 @@ SELF_SUBJECT_ACCESS_REVIEW: Final = _review(AUTHORIZATION, "SelfSubjectAccessRev
 SELF_SUBJECT_RULES_REVIEW: Final = _review(AUTHORIZATION, "SelfSubjectRulesReview")
 SUBJECT_ACCESS_REVIEW: Final = _review(AUTHORIZATION, "SubjectAccessReview")
 LOCAL_SUBJECT_ACCESS_REVIEW: Final = _review(AUTHORIZATION, "LocalSubjectAccessReview", namespaced=True)
+TOKEN_REVIEW: Final = _review(AUTHENTICATION, "TokenReview")
+TOKEN_REQUEST: Final[Kind[Any]] = Kind(AUTHENTICATION, "TokenRequest", plural="tokenrequests", verbs=())
 REVIEWS: Final = (
     SELF_SUBJECT_REVIEW,
     SELF_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_RULES_REVIEW,
     SUBJECT_ACCESS_REVIEW,
     LOCAL_SUBJECT_ACCESS_REVIEW,
+    TOKEN_REVIEW,
 )
 """Told in discovery beside the kinds that are stored."""

@@ -22,6 +22,7 @@ from gitops.controllers.node_cidr import node_cidr
 from gitops.controllers.node_lifecycle import node_lifecycle
 from gitops.controllers.pod_gc import pod_gc
 from gitops.controllers.replicaset import REPLICASET_CONTROLLER
+from gitops.controllers.service_accounts import service_accounts
 from gitops.controllers.sources import SOURCES
 from gitops.controllers.taint_eviction import taint_eviction
 from gitops.kinds.errors import Fenced, GitwardError
@@ -244,6 +245,7 @@ def _controllers(world: World) -> tuple[Controller, ...]:
         ENDPOINT_SLICE_CONTROLLER,
         ENDPOINTS_CONTROLLER,
         NAMESPACE_CONTROLLER,
+        service_accounts("-"),
         GARBAGE_COLLECTOR,
         EVENT_TTL,
         node_cidr(CLUSTER_CIDR),

@@ -11,6 +11,7 @@ from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD, Pod, is_ready, is_terminal
 from gitops.kinds.core.service import SERVICE
+from gitops.kinds.core.service_account import comes_by_itself
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.errors import Expired
 from gitops.kinds.gitward import GIT_SOURCE
@@ -80,7 +81,7 @@ def _git(cluster: Cluster) -> Iterator[str]:
     kinds: tuple[Any, ...] = (DEPLOYMENT, SERVICE, CONFIG_MAP)
     for kind in kinds:
         for one in view.list(kind, NAMESPACE_NAME):
-            if key_of(one) not in stated and key_of(one) not in held:
+            if key_of(one) not in stated and key_of(one) not in held and not comes_by_itself(one):
                 yield f"{key_of(one)} is there though git does not state it"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from gitops.kinds.core.namespace import NAMESPACE
+from gitops.kinds.core.service_account import comes_by_itself
 from gitops.kinds.gitward import Claim, Declared, declared_key
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, key_of
@@ -94,7 +95,7 @@ def _is_precious(view: Reader, key: Key, going: Going) -> bool:
 
 def _is_foreign(view: Reader, obj: KubeObject, going: Going) -> bool:
     """Whether an object is neither declared by the app nor made from what it declares."""
-    if obj["metadata"].get("ownerReferences") or obj["kind"] in ("Event", "Lease"):
+    if obj["metadata"].get("ownerReferences") or obj["kind"] in ("Event", "Lease") or comes_by_itself(obj):
         return False
     record = cast(Declared | None, view.object(declared_key(key_of(obj))))
     return record is None or claim_of(record, going.source, going.app) is None

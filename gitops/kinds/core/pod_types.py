@@ -70,8 +70,9 @@ class PodSpec(TypedDict):
     hostAliases: NotRequired[list[HostAlias]]
     dnsConfig: NotRequired[PodDNSConfig]
     imagePullSecrets: NotRequired[list[LocalObjectReference]]
-    serviceAccountName: NotRequired[Literal["default"]]
-    serviceAccount: NotRequired[Literal["default"]]  # The old name; mirrors serviceAccountName.
+    serviceAccountName: NotRequired[str]
+    automountServiceAccountToken: NotRequired[bool]
+    serviceAccount: NotRequired[str]  # The old name; mirrors serviceAccountName.
     affinity: NotRequired[Affinity]
     topologySpreadConstraints: NotRequired[list[TopologySpreadConstraint]]
     schedulingGates: NotRequired[list[PodSchedulingGate]]

@@ -9,6 +9,8 @@ from gitops.kinds.core.volumes import Volume
 from gitops.kinds.kind import Problem
 
 FILE_MODE_MAX: Final = 0o777
+TOKEN_SECONDS_MIN: Final = 600
+TOKEN_SECONDS_MAX: Final = 1 << 32
 _PROJECTIONS: Final = (
     "configMap",
     "secret",
@@ -113,6 +115,24 @@ def _check_projection(source: Mapping[str, Any], field: str) -> Iterator[Problem
             yield from _check_files(projection, f"{field}.{one}")
     if (downward := source.get("downwardAPI")) is not None:
         yield from _check_downward(downward, f"{field}.downwardAPI")
+    if (token := source.get("serviceAccountToken")) is not None:
+        yield from _check_token(token, f"{field}.serviceAccountToken")
+
+
+def _check_token(source: Mapping[str, Any], field: str) -> Iterator[Problem]:
+    seconds, path = source.get("expirationSeconds"), source.get("path") or ""
+    if seconds is not None and seconds < TOKEN_SECONDS_MIN:
+        yield wording.invalid(
+            f"{field}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"
+        )
+    if seconds is not None and seconds > TOKEN_SECONDS_MAX:
+        yield wording.invalid(
+            f"{field}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"
+        )
+    if not path:
+        yield wording.required(f"{field}.path")
+    else:
+        yield from check_inner_path(path, f"{field}.path")
 
 
 def _check_files(source: Mapping[str, Any], field: str) -> Iterator[Problem]:

@@ -77,12 +77,19 @@ class DownwardAPIProjection(TypedDict):
     items: NotRequired[list[DownwardAPIVolumeFile]]
 
 
+class ServiceAccountTokenProjection(TypedDict):
+    path: str
+    expirationSeconds: int  # At least 600.
+    audience: NotRequired[str]  # '': the API server's own.
+
+
 class VolumeProjection(TypedDict):
     """Exactly one is there."""
 
     configMap: NotRequired[ConfigMapProjection]
     secret: NotRequired[SecretProjection]
     downwardAPI: NotRequired[DownwardAPIProjection]
+    serviceAccountToken: NotRequired[ServiceAccountTokenProjection]
 
 
 class ProjectedVolumeSource(TypedDict):

@@ -1,11 +1,13 @@
 """Images from a registry that asks for a password: pull policies, pull secrets, and what is told when they fail."""
 
+import re
 import socket
 import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -14,6 +16,7 @@ import orjson
 import pytest
 from docker.api.client import APIClient
 
+from agent.images import Disk, Images
 from gitops.kinds.core.pod import Pod, is_ready, pod_status
 from tests.agent_world import Node, a_pod
 from tests.docker.engine import IMAGE
@@ -136,7 +139,7 @@ def test_a_private_image_waits_in_kubernetes_words_until_its_secret_comes(
             assert message.startswith(f'Back-off pulling image "{shop}": ErrImagePull: ')
 
             await host.api.put_object(registry.secret("login"))
-            await node.until("uid-web", is_ready)
+            ready = await node.until("uid-web", is_ready)
 
         events = told(host, "web")
         assert events[0] == ("Pulling", f'Pulling image "{shop}"')
@@ -146,7 +149,11 @@ def test_a_private_image_waits_in_kubernetes_words_until_its_secret_comes(
             ("Failed", "Error: ErrImagePull"),
             ("BackOff", f'Back-off pulling image "{shop}"'),
         ]
-        assert ("Pulled", f'Successfully pulled image "{shop}"') in events
+        pulled = next(message for reason, message in events if reason == "Pulled")
+        size = r"in \S+ \(\S+ including waiting\)\. Image size: \d{6,} bytes\."
+        assert re.fullmatch(rf'Successfully pulled image "{re.escape(shop)}" {size}', pulled), pulled
+        image_id = status_of(ready)["imageID"]
+        assert re.fullmatch(rf"{re.escape(registry.address)}/shop@sha256:[0-9a-f]{{64}}", image_id)
         assert PASSWORD not in str(host.api.events)
 
     play(scenario)
@@ -198,3 +205,86 @@ def test_policies_decide_whether_the_registry_is_asked(play: Play, registry: Reg
                 registry.start()
 
     play(scenario)
+
+
+def test_a_name_that_is_none_is_told_and_never_asked_for(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        async with host.agent() as node:
+            host.api.put(a_puller("web", "Shop:1", "IfNotPresent", "absent"))
+            assert await waiting(node, "uid-web", "InvalidImageName") == (
+                'Failed to apply default image tag "Shop:1": '
+                'couldn\'t parse image name "Shop:1": invalid reference format'
+            )
+        assert "Pulling" not in [reason for reason, _ in told(host, "web")]
+
+    play(scenario)
+
+
+def test_the_login_with_the_longest_path_is_tried_first_and_the_others_after_it(
+    play: Play, registry: Registry, shop: str
+) -> None:
+    wrong = registry.secret("wrong", "guess")
+    config = {"auths": {f"{registry.address}/shop": {"username": USER, "password": "guess"}}}
+    wrong["data"] = {".dockerconfigjson": b64encode(orjson.dumps(config)).decode()}
+    right = {
+        "kind": "Secret",
+        "metadata": {"name": "right"},
+        "type": "kubernetes.io/dockercfg",
+        "data": {
+            ".dockercfg": b64encode(
+                orjson.dumps({f"https://{registry.address}/v2/": {"username": USER, "password": PASSWORD}})
+            ).decode()
+        },
+    }
+
+    async def scenario(host: Host) -> None:
+        await host.api.put_object(wrong)
+        await host.api.put_object(right)
+        async with host.agent() as node:
+            pod = a_puller("web", shop, "Always", "wrong")
+            pod["spec"]["imagePullSecrets"] = [{"name": "wrong"}, {"name": "right"}]
+            host.api.put(pod)
+            await node.until("uid-web", is_ready)
+
+    play(scenario)
+
+
+def test_unused_images_that_the_agent_pulled_go_and_no_others(
+    play: Play, registry: Registry, shop: str, docker_host: str, tmp_path: Path
+) -> None:
+    """Two were pulled; a container of nobody's uses one of them. What was loaded by hand stays."""
+    client = APIClient(base_url=docker_host, version="1.41", timeout=60)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    other = f"{registry.address}/shop:2"
+    made = client.create_container(IMAGE, ["true"])["Id"]
+    client.commit(made, f"{registry.address}/shop", "2", changes="LABEL another=image")
+    client.remove_container(made)
+    login = {"username": USER, "password": PASSWORD}
+    assert not [
+        one for one in client.push(other, auth_config=login, stream=True, decode=True) if "error" in one
+    ]
+    client.remove_image(other)
+    client.tag(IMAGE, "loaded.example/by-hand", "1")
+
+    async def scenario(host: Host) -> None:
+        clock, runtime = [now], await host.runtime()
+        images = Images(runtime, tmp_path / "images.json", lambda: Disk(100, 0), frozenset, lambda: clock[0])
+        for name in (shop, other):
+            images.pulled(name, await runtime.pull(name, login))
+        used = client.create_container(other, ["true"])["Id"]
+        again = Images(runtime, tmp_path / "images.json", lambda: Disk(100, 0), frozenset, lambda: clock[0])
+        try:
+            clock[0] = now + timedelta(minutes=5)
+            await again.collect(1 << 30)
+            assert await runtime.image(shop) is None
+            assert await runtime.image(other) is not None
+            assert await runtime.image("loaded.example/by-hand:1") is not None
+        finally:
+            client.remove_container(used)
+            client.remove_image("loaded.example/by-hand:1")
+        await again.collect(1 << 30)
+        assert await runtime.image(other) is None
+        await runtime.close()
+
+    play(scenario)
+    client.close()

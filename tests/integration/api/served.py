@@ -28,6 +28,7 @@ from gitops.api import (
     write_kubeconfig,
 )
 from gitops.api.joining import Doorkeeper
+from gitops.api.jwt import load_or_make_token_keys
 from gitops.kinds import registry
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.gitward import declared_key
@@ -206,6 +207,7 @@ async def _start(served: Served, stack: AsyncExitStack, settings: Settings | Non
         trigger=served.synced.append,
         settings=settings,
         doorkeeper=Doorkeeper(served.authority, "10.77.0.0/16", "10.78.0.0/16"),
+        token_keys=load_or_make_token_keys(served.folder / "pki"),
     )
     cert, key = server_certificate(served.authority, served.folder / "pki", ("127.0.0.1",), now=now())
     tls = server_tls(cert, key, served.authority.cert)

@@ -23,6 +23,7 @@ from gitops.kinds import registry
 from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.pod_security import Level
+from gitops.kinds.core.service_account import comes_by_itself
 from gitops.kinds.gitward import DECLARED, GIT_SOURCE, GitSource, GitSourceSpec, GitSourceStatus, declared_key
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
@@ -75,7 +76,9 @@ class Whole:
         return self.store.view().object(kind.key(namespace, name))
 
     def names(self, kind: Kind[Any], namespace: str) -> list[str]:
-        return [one["metadata"]["name"] for one in self.store.view().list(kind, namespace)]
+        """Without what every namespace has by itself."""
+        found = self.store.view().list(kind, namespace)
+        return [one["metadata"]["name"] for one in found if not comes_by_itself(one)]
 
     def declared_names(self, kind: Kind[Any]) -> list[str]:
         """Of the live objects that the source declares or declared, in the namespace `default`."""

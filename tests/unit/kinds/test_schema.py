@@ -122,8 +122,11 @@ def test_a_value_that_is_not_acted_on_is_named_with_its_field() -> None:
         ),
     ) == ["spec.trafficDistribution"]
     assert schema.warnings(
-        POD, a_pod(serviceAccountName="shop", priority=0, terminationGracePeriodSeconds=0)
-    ) == ["spec.serviceAccountName: shop is not acted on yet"]
+        POD,
+        a_pod(
+            serviceAccountName="shop", runtimeClassName="kata", priority=0, terminationGracePeriodSeconds=0
+        ),
+    ) == ["spec.runtimeClassName is not acted on yet"]
 
 
 def test_what_defaulting_adds_is_not_reported() -> None:

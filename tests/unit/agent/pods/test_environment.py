@@ -8,6 +8,7 @@ import pytest
 from agent.pods.environment import World, environment, service_links
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
+from agent.volumes.references import TokenWanted
 from gitops.kinds.core.config import ConfigMap, Secret
 from gitops.kinds.core.service import Service
 from gitops.kinds.errors import NotFound
@@ -27,6 +28,9 @@ class Known:
     def secret(self, namespace: str, name: str) -> Secret | None:
         found = {"data": {"password": Sensitive(b64encode(b"hush"))}}
         return cast(Secret, found) if (namespace, name) == ("shop", "login") else None
+
+    def token(self, wanted: TokenWanted) -> Sensitive | None:
+        return None
 
 
 def a_service(name: str, namespace: str, address: str, *ports: dict[str, Any]) -> Service:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.pods.pulling import registry_of
+from agent.pods.credentials import registry_of
 from agent.pods.resources import limits_of, qos_class
 from agent.runtime.docker_requests import container_body, oom_score_min, sandbox_body
 from agent.runtime.protocol import ContainerSpec, Limits, Mount, SandboxSpec, Security

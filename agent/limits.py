@@ -1,0 +1,19 @@
+"""What an operator may set of how a node uses its disk and its registries. One value for `up` and `agent`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+IMAGE_GC_HIGH_PERCENT: Final = 85  # The kubelet's.
+IMAGE_GC_LOW_PERCENT: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """`docker_config`: a file with logins for registries, as Docker's config.json; '': none."""
+
+    docker_config: str = ""
+    image_gc_high_percent: int = IMAGE_GC_HIGH_PERCENT
+    image_gc_low_percent: int = IMAGE_GC_LOW_PERCENT
+
+
+DEFAULT: Final = NodeLimits()
