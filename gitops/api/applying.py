@@ -24,12 +24,8 @@ from gitops.store.contract import ABSENT, Put, Txn
 async def apply(request: web.Request, target: Target) -> web.StreamResponse:
     """200 and the merged object, 201 if there was none. 409 with every field that another manager owns."""
     authorize(request.app[STORE].view(), request[USER], "patch", target)
-    if is_node(request[USER]):  # What it may not write of what it may write is judged on the other roads.
-        raise Forbidden(f'{target.place} "{target.name}" is forbidden: a node has no server-side apply')
-    asked = asked_of(request, target)
-    if not asked.named:
-        raise BadRequest("fieldManager is required for apply patch")
-    stated, twice = await _stated(request, target)
+    asked = applier_of(request, target)
+    stated, twice = await stated_of(request, target)
     told = list(checked(target.kind, stated, asked.mode, twice).warnings)
     seen: list[
         tuple[KubeObject, int]
@@ -40,7 +36,7 @@ async def apply(request: web.Request, target: Target) -> web.StreamResponse:
         if old is None:
             seen[:] = [(_made(request, reader, target, stated, asked), 201)]
             return transaction(request, target, Put(seen[0][0], ABSENT))
-        seen[:] = [(_merged(request, reader, target, old, stated, asked), 200)]
+        seen[:] = [(merged(request, reader, target, old, stated, asked), 200)]
         return transaction(request, target, put_of(seen[0][0], old))
 
     stored = await carry_out(request, target, build, dry_run=asked.dry_run)
@@ -48,7 +44,18 @@ async def apply(request: web.Request, target: Target) -> web.StreamResponse:
     return answer(stored or made, status=status, warnings=told)
 
 
-async def _stated(request: web.Request, target: Target) -> tuple[KubeObject, tuple[str, ...]]:
+def applier_of(request: web.Request, target: Target) -> Asked:
+    """How it was asked for, by someone who may. Raises BadRequest for nobody by name, Forbidden for a node."""
+    if is_node(request[USER]):  # What it may not write of what it may write is judged on the other roads.
+        raise Forbidden(f'{target.place} "{target.name}" is forbidden: a node has no server-side apply')
+    asked = asked_of(request, target)
+    if not asked.named:
+        raise BadRequest("fieldManager is required for apply patch")
+    return asked
+
+
+async def stated_of(request: web.Request, target: Target) -> tuple[KubeObject, tuple[str, ...]]:
+    """What the body states of an object of the target's kind, and the paths that it states twice."""
     body, twice = await read_yaml(request)
     stated = fitted(body, target)
     if stated["metadata"].get("managedFields"):
@@ -77,18 +84,21 @@ def _made(
     return obj
 
 
-def _merged(
+def merged(
     request: web.Request, reader: Reader, target: Target, old: KubeObject, stated: KubeObject, asked: Asked
 ) -> KubeObject:
-    """Fields that git states first: no force takes those, so a hint to use it would mislead."""
+    """The object to store in place of `old`; `old` itself if nothing differs.
+
+    Fields that git states first: no force takes those, so a hint to use it would mislead.
+    """
     version, kind, now = stated["metadata"].get("resourceVersion", ""), target.kind, request.app[CLOCK]()
     if version not in ("", old["metadata"].get("resourceVersion", "")):
         raise conflict(target)
     shape, subresource = schema.root(kind), target.subresource or None
     assert asked.manager is not None
-    merged, _ = merge.apply(old, stated, asked.manager, now, shape, subresource=subresource)
+    made, _ = merge.apply(old, stated, asked.manager, now, shape, subresource=subresource)
     obj: KubeObject = admit_update(
-        reader, kind, old, _with_uid(merged, stated), now=now, manager=None, subresource=subresource,
+        reader, kind, old, _with_uid(made, stated), now=now, manager=None, subresource=subresource,
         settings=request.app[CLUSTER],
     )  # fmt: skip
     if asked.by_person:

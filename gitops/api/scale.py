@@ -1,6 +1,7 @@
 """The subresource `scale` (autoscaling/v1): how many replicas are wanted and there, for every kind that scales.
 
-Source: Kubernetes API reference, Scale; registry/apps/deployment/storage, `ScaleREST`.
+Source: Kubernetes API reference, Scale; registry/apps/deployment/storage, `ScaleREST`; apimachinery's
+managedfields, `ScaleHandler`: whoever applies a Scale owns `spec.replicas` of the object that it belongs to.
 """
 
 from collections.abc import Mapping
@@ -8,12 +9,13 @@ from typing import Any, Final, NotRequired, TypedDict, cast
 
 from aiohttp import web
 
+from gitops.api.applying import applier_of, merged, stated_of
 from gitops.api.authorize import authorize
-from gitops.api.bodies import media_of, object_of, unsupported
+from gitops.api.bodies import media_of, object_of
 from gitops.api.context import STORE, USER, Target
 from gitops.api.objects import RENAMED, Change, put_of, replaced
 from gitops.api.patching import APPLY_PATCH, change_of
-from gitops.api.status import conflict, not_found
+from gitops.api.status import ApplyConflict, conflict, not_found
 from gitops.api.validation import checked
 from gitops.api.writes import answer, asked_of, carry_out, transaction
 from gitops.kinds import selectors
@@ -55,7 +57,7 @@ async def scale(request: web.Request, target: Target) -> web.StreamResponse:
         return answer(scale_of(found))
     if request.method == "PATCH":
         if media_of(request) == APPLY_PATCH:
-            raise unsupported(APPLY_PATCH, ("application/merge-patch+json",))
+            return await _applied(request, target)
         change, twice = await change_of(request, SCALE)
     else:
         body, twice = await object_of(request, target._replace(kind=SCALE))
@@ -83,6 +85,53 @@ async def _rescaled(
 
     stored = await carry_out(request, target, build, dry_run=asked.dry_run)
     return answer(scale_of(stored or seen[0]), warnings=told)
+
+
+async def _applied(request: web.Request, target: Target) -> web.StreamResponse:
+    """Server-side apply. It never makes an object: 404 where there is none. 422 without `spec.replicas`: Kubernetes
+    takes that as none, and who leaves the one field out does not mean to end every pod."""
+    asked, seen = applier_of(request, target), list[KubeObject]()
+    stated, twice = await stated_of(request, target._replace(kind=SCALE))
+    told = list(checked(SCALE, stated, asked.mode, twice).warnings)
+    parent = _of_parent(target, cast(Scale, stated))
+
+    def build(reader: Reader) -> Txn:
+        old = reader.object(target.kind.key(target.namespace, target.name))
+        if old is None:
+            raise not_found(target)
+        try:
+            obj = merged(request, reader, target, old, parent, asked)
+        except ApplyConflict as error:
+            raise ApplyConflict(
+                [one._replace(api_version=SCALE.api_version) for one in error.conflicts]
+            ) from error
+        seen[:] = [obj]
+        return transaction(request, target, put_of(obj, old))
+
+    stored = await carry_out(request, target, build, dry_run=asked.dry_run)
+    return answer(scale_of(stored or seen[0]), warnings=told)
+
+
+def _of_parent(target: Target, stated: Scale) -> KubeObject:
+    """What an applied Scale states of the object: the replicas alone. Its status and labels are read by nobody."""
+    meta = {
+        name: value
+        for name, value in stated["metadata"].items()
+        if name in ("name", "namespace", "uid", "resourceVersion")
+    }
+    replicas = (stated.get("spec") or {}).get("replicas")
+    if replicas is None:
+        what = "spec.replicas: Required value: an applied Scale states how many replicas are wanted"
+        raise Invalid(f'Scale.autoscaling "{target.name}" is invalid: {what}')
+    return cast(
+        KubeObject,
+        {
+            "apiVersion": target.kind.api_version,
+            "kind": target.kind.kind,
+            "metadata": meta,
+            "spec": {"replicas": replicas},
+        },
+    )
 
 
 def scale_of(obj: KubeObject) -> Scale:

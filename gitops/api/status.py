@@ -121,6 +121,7 @@ class ApplyConflict(Conflict):
 
     def __init__(self, found: Sequence[FieldConflict]) -> None:
         super().__init__(_applied(found))
+        self.conflicts = tuple(found)
         self.causes = tuple((one.field, f"conflict with {_manager(one)}") for one in found)
 
 

@@ -135,7 +135,7 @@ def _rendered(roots: Sequence[Root], top: Path, keyring: Keyring, bin_dir: Path 
         parser = Parser(Path(folder) / "empty")
         renderer = Renderer(parser, Path(folder), bin_dir)
         try:
-            jobs = renderer.jobs(seen, tree)
+            jobs = renderer.planner().jobs(seen, tree)
             found = renderer.render(jobs, tree, keyring.verified_key, placeholders=True)
         finally:
             renderer.close()
@@ -192,7 +192,7 @@ def _mode(mode: int) -> str:
 
 def _ignore(path: Path) -> Ignore:
     file = path / IGNORE_FILE
-    return Ignore(file.read_text(errors="replace")) if file.is_file() else Ignore()
+    return Ignore(file.read_text(errors="replace"), str(file)) if file.is_file() else Ignore()
 
 
 def _file(entry: Entry) -> File:

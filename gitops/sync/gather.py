@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
+from gitops.kinds.errors import Invalid
 from gitops.sync.apps import App
 from gitops.sync.compile import File, Sheet, compile_file
 from gitops.sync.files import Verdict
@@ -34,6 +35,7 @@ class Gatherer:
 
     def __init__(self, mirror: Mirror, parser: Parser, renderer: Renderer) -> None:
         self._mirror, self._parsing, self._renderer = mirror, Parsing(mirror, parser), renderer
+        self._planner = renderer.planner()
 
     def read(self, reading: Reading, commit: str, keyring: Keyring, reserved: Collection[str] = ()) -> None:
         """Bring `reading` to a commit. Errors of the mirror and the parser are raised and leave it as it was; those of
@@ -64,6 +66,7 @@ class Gatherer:
                 assert tree is not None, "made as soon as there is something to render"
                 made = rendered_pages(
                     self._renderer,
+                    self._planner,
                     choice.roots,
                     tree,
                     choice.jobs,
@@ -87,10 +90,12 @@ class Gatherer:
         return gone | {entry.path: entry for entry in self._mirror.ls_tree(commit)}
 
     def _ignore(self, entry: Entry) -> Ignore:
-        if entry.mode not in BLOB or entry.size_bytes > IGNORE_BYTES_MAX:
+        if entry.mode not in BLOB:
             return Ignore()
+        if entry.size_bytes > IGNORE_BYTES_MAX:
+            raise Invalid(f"{entry.path}:1: {entry.size_bytes} bytes, at most {IGNORE_BYTES_MAX} are taken")
         ((_, content),) = self._mirror.blobs([entry.id])
-        return Ignore(content.decode(errors="replace"))
+        return Ignore(content.decode(errors="replace"), entry.path)
 
     def _tree(self, work: Work, commit: str) -> CommitTree:
         """The whole repository: a kustomization may reach beyond its app's folder."""

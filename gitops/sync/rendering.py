@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gitops.sync.compile import File, Sheet
 from gitops.sync.ledger import Turned, page_of
+from gitops.sync.render.plan import Planner
 from gitops.sync.render.renderer import Rendered, Renderer
 from gitops.sync.render.roots import Root
 from gitops.sync.render.tree import Tree
@@ -25,11 +26,11 @@ class Pages:
 
 
 def rendered_pages(
-    renderer: Renderer, roots: Sequence[Root], tree: Tree, known: Jobs, again: Collection[str],
+    renderer: Renderer, planner: Planner, roots: Sequence[Root], tree: Tree, known: Jobs, again: Collection[str],
     verified_key: VerifiedKey, compiled: Callable[[File], Sheet],
 ) -> Pages:  # fmt: skip
     """`again`: files of roots that are to be made anew, though their jobs did not change."""
-    jobs = renderer.jobs(roots, tree)
+    jobs = planner.jobs(roots, tree)
     wanted = [job for job in jobs if job.root.file in again or known.get(job.root.file) != job.id]
     ids = {job.root.file: job.id for job in jobs}
     pages: dict[str, Turned | None] = dict.fromkeys(file for file in known if file not in ids)

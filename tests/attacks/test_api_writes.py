@@ -124,6 +124,7 @@ TAKING: Final[dict[str, tuple[str, str, Any]]] = {
         {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 9}},
     ),
     "by scaling": ("/scale", MERGE, {"spec": {"replicas": 9}}),
+    "by applying a scale": ("/scale?fieldManager=hpa&force=true", APPLY, {"spec": {"replicas": 9}}),
     "by its removal": ("", MERGE, {"spec": {"replicas": None}}),
 }
 

@@ -83,7 +83,7 @@ def _render(renderer: Renderer, files: Mapping[str, str]) -> float:
     ]
     began = time.perf_counter()
     tree = CommitTree(entries, lambda ids: [(one, contents[one]) for one in ids])
-    rendered = renderer.render(renderer.jobs(renders(files), tree), tree, _no_key)
+    rendered = renderer.render(renderer.planner().jobs(renders(files), tree), tree, _no_key)
     seconds = time.perf_counter() - began
     for one in rendered:
         for problem in one.problems:

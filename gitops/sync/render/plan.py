@@ -67,14 +67,15 @@ class _Wanted:
 
 
 class Planner:
-    """Remembers what kustomizations and Chart.yamls say, by blob id."""
+    """Remembers what kustomizations and Chart.yamls say, by blob id. Of one source: for one thread at a time."""
 
     def __init__(self, parser: Parser, binaries: Binaries) -> None:
         self._parser, self._binaries = parser, binaries
         self._known: OrderedDict[str, bytes | Failure] = OrderedDict()
 
     def jobs(self, roots: Sequence[Root], tree: Tree) -> tuple[Job, ...]:
-        """In order of the roots, those left out that are only there for others."""
+        """What is to be rendered, without rendering it, in order of the roots; those that are only there for others are
+        left out. A job of equal `id` has an equal result, but for keys."""
         self._learn(filter(None, (tree.find(root.file) for root in roots)), tree)
         wanted = [*self._kustomizations([root for root in roots if root.tool == "kubectl"], tree)]
         charts = (self._chart(root, tree) for root in roots if root.tool == "helm")

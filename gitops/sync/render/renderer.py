@@ -28,7 +28,7 @@ from gitops.sync.render.kept import Kept
 from gitops.sync.render.origins import named_files, of_chart, of_kustomization
 from gitops.sync.render.parse import Failure, Parsed
 from gitops.sync.render.plan import Job, Planner
-from gitops.sync.render.roots import KUSTOMIZATIONS, Root, Tool
+from gitops.sync.render.roots import KUSTOMIZATIONS, Tool
 from gitops.sync.render.sandbox import Sandbox
 from gitops.sync.render.tree import Tree
 from gitops.sync.render.unseal import SealedFile, Unsealing, VerifiedKey
@@ -82,18 +82,16 @@ class Renderer:
         self._parser = parser
         self._sandbox = Sandbox(data_dir / FOLDER)
         self._binaries = Binaries(bin_dir, data_dir / BINARIES, self._sandbox)
-        self._planner = Planner(parser, self._binaries)
         self._cache: OrderedDict[str, _Output] = OrderedDict()
         self._cached_bytes = 0
         self._kept = Kept(data_dir / KEPT, data_dir / KEPT_KEY)
         self._keeping = Lock()
-        self._lock = Lock()  # Of the cache and the planner's memory; nothing is rendered under it.
+        self._lock = Lock()  # Of the cache; nothing is planned or rendered under it.
         self.runs = 0
 
-    def jobs(self, roots: Sequence[Root], tree: Tree) -> tuple[Job, ...]:
-        """What is to be rendered, without rendering it. A job of equal `id` has an equal result, but for keys."""
-        with self._lock:
-            return self._planner.jobs(roots, tree)
+    def planner(self) -> Planner:
+        """What is to be rendered is planned by one per source, so that none waits for what another's commit takes."""
+        return Planner(self._parser, self._binaries)
 
     def render(
         self, jobs: Sequence[Job], tree: Tree, verified_key: VerifiedKey, *, placeholders: bool = False

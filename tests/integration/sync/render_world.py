@@ -46,11 +46,11 @@ class World:
     """A renderer, and repositories given as path -> text."""
 
     def __init__(self, renderer: Renderer) -> None:
-        self.renderer = renderer
+        self.renderer, self.planner = renderer, renderer.planner()
 
     def render(self, files: Mapping[str, str | bytes], verified_key: VerifiedKey = no_key) -> list[Rendered]:
         tree = tree_of(files)
-        jobs = self.renderer.jobs(renders(entry.path for entry in tree.below("") if entry.mode in BLOB), tree)
+        jobs = self.planner.jobs(renders(entry.path for entry in tree.below("") if entry.mode in BLOB), tree)
         return self.renderer.render(jobs, tree, verified_key)
 
     def one(self, files: Mapping[str, str | bytes], verified_key: VerifiedKey = no_key) -> Rendered:

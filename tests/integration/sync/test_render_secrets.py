@@ -150,7 +150,7 @@ def test_without_a_key_a_check_takes_some_text(shop: World) -> None:
     tree_files = overlay(s_yaml=sealed())
     shop.one(tree_files, KEYRING.verified_key)
     tree = tree_of(tree_files)
-    jobs = shop.renderer.jobs(renders(tree_files), tree)
+    jobs = shop.planner.jobs(renders(tree_files), tree)
     (rendered,) = shop.renderer.render(jobs, tree, Keyring().verified_key, placeholders=True)
 
     (secret,) = stated(rendered)

@@ -195,11 +195,18 @@ def test_a_new_agent_restarts_nothing_and_removes_mirrors_of_files_that_went(tmp
         async with world.node():
             await world.until(world.is_served)
         before, told = world.running(), [essence(one) for one in world.mirrors()]
-        async with world.node():
-            await asyncio.sleep(0.5)
-        assert (world.running(), [essence(one) for one in world.mirrors()]) == (before, told)
+        (world.directory / "other.yaml").write_text(FILE.replace("name: web", "name: other"))
+        async with (
+            world.node()
+        ):  # Another pod is ready: by then the one that was there would have been restarted.
+            await world.until(lambda: len(world.mirrors()) == 2 and all(map(is_ready, world.mirrors())))
+        mirrors = [one for one in world.mirrors() if one["metadata"]["name"] == "web-n1"]
+        assert before < world.running()
+        assert len(world.running()) == 2
+        assert [essence(one) for one in mirrors] == told
 
         (world.directory / "web.yaml").unlink()
+        (world.directory / "other.yaml").unlink()
         async with world.node():
             await world.until(lambda: not world.mirrors() and not world.running())
 
