@@ -44,6 +44,7 @@ from agent.probes.checks import Checks, NetworkChecks, SimulatedChecks
 from agent.proxies import NodeNetwork
 from agent.registration import NodeFacts as RegisteredNode
 from agent.registration import Registration
+from agent.relief import readings_of
 from agent.renewal import keep_certificate
 from agent.reports import ApiReports
 from agent.runtime.docker import DockerRuntime
@@ -55,7 +56,7 @@ from agent.simulated import SimulatedNetwork, SimulatedVolumes
 from agent.usage import CgroupReader, Idle, Sampler, usage_handler
 from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
-from agent.wiring import network_settings, pulls_of
+from agent.wiring import network_settings, pulls_of, relief_of
 from gitops.client import Client, Credentials, Handler, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
@@ -127,6 +128,7 @@ class _Node:
         self._container = container
         self._persistent = Persistent(settings.persistent_dir, contained.same_of(container))
         self._pods: Pods | None = None
+        self._relief = relief_of(settings)
         self._network: NodeNetwork | SimulatedNetwork | None = None
 
     async def run(self) -> None:
@@ -139,7 +141,9 @@ class _Node:
             lambda: self._ingress_address(facts.address),
             clock=_now,
             memory=self._memory,
+            pressures=self._relief.conditions,
         )
+        self._relief.changed = registration.look
         reports = ApiReports(client, settings.name, _now, lambda: token_hex(8))
         async with asyncio.TaskGroup() as group:
             group.create_task(registration.run())
@@ -172,6 +176,10 @@ class _Node:
             group.create_task(static.run(_now, asyncio.sleep))
             sampler = self._sampler(pods, facts)
             group.create_task(sampler.run())
+            if not settings.simulated:
+                root = Path(facts.engine.root_dir or settings.data_dir)
+                read = readings_of(settings.data_dir, root)
+                group.create_task(self._relief.run(pods, read, sampler.now, root))
             handlers = {**self._handlers(), "get": usage_handler(sampler)}
             group.create_task(serve_reverse(client, settings.name, handlers))
             self._problem = ""
@@ -269,7 +277,9 @@ class _Node:
             pod_cidr=pod_cidr,
             new_key=lambda: token_hex(6),
         )
-        pulls = pulls_of(settings, self._runtime, facts.engine.root_dir, lambda: pods.images(), group)
+        pulls = pulls_of(
+            settings, self._runtime, facts.engine.root_dir, lambda: pods.images(), group, self._relief
+        )
         means = Means(
             runtime=self._runtime,
             network=network,
@@ -293,7 +303,7 @@ class _Node:
             pulls=pulls,
             simulated=settings.simulated,
             spares=None if settings.simulated else spares,
-            admission=Admission(settings.name, facts.allocatable, labels),
+            admission=Admission(settings.name, facts.allocatable, labels, self._relief.conditions),
         )
         left = await volumes.uids()
         pods = self._pods = Pods(means, lambda: left)

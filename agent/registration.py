@@ -30,6 +30,20 @@ LOOK_SECONDS: Final = 2.0
 PODS_MAX: Final = 110
 EVICTION_MEMORY_BYTES: Final = 100 << 20  # What pods may not have, as the kubelet's hard threshold.
 KUBELET_VERSION: Final = "v1.35.0"
+# By condition: the reason without it, the reason and the message with it.
+PRESSURES: Final = {
+    "MemoryPressure": (
+        "KubeletHasSufficientMemory",
+        "KubeletHasInsufficientMemory",
+        "kubelet has insufficient memory available",
+    ),
+    "DiskPressure": ("KubeletHasNoDiskPressure", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": (
+        "KubeletHasSufficientPID",
+        "KubeletHasInsufficientPID",
+        "kubelet has insufficient PID available",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +84,19 @@ def labels(facts: NodeFacts) -> dict[str, str]:
     }
 
 
-def node_status(facts: NodeFacts, known: NodeStatus, problem: str, now: datetime) -> NodeStatus:
+def node_status(
+    facts: NodeFacts,
+    known: NodeStatus,
+    problem: str,
+    now: datetime,
+    pressures: frozenset[str] = frozenset(),
+) -> NodeStatus:
     """`problem`: why no pod can be run here now; ''. Conditions of others are kept."""
     ready: Condition = {"type": "Ready", "status": "False" if problem else "True"}
     ready["reason"] = "KubeletNotReady" if problem else "KubeletReady"
     ready["message"] = problem or "the agent is posting ready status"
     stated: list[Condition] = [
-        {"type": "MemoryPressure", "status": "False", "reason": "KubeletHasSufficientMemory"},
-        {"type": "DiskPressure", "status": "False", "reason": "KubeletHasNoDiskPressure"},
-        {"type": "PIDPressure", "status": "False", "reason": "KubeletHasSufficientPID"},
+        *(_pressure(name, has=name in pressures) for name in PRESSURES),
         ready,
     ]
     before = {one["type"]: one for one in known.get("conditions", ())}
@@ -106,6 +124,13 @@ def node_status(facts: NodeFacts, known: NodeStatus, problem: str, now: datetime
     if facts.address:
         status["addresses"].insert(0, {"type": "InternalIP", "address": facts.address})
     return status
+
+
+def _pressure(name: str, *, has: bool) -> Condition:
+    without, reason, message = PRESSURES[name]
+    if has:
+        return {"type": name, "status": "True", "reason": reason, "message": message}
+    return {"type": name, "status": "False", "reason": without}
 
 
 def _stamped(condition: Condition, before: Condition | None, now: datetime) -> Condition:
@@ -140,7 +165,9 @@ class Registration:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         memory: Memory | None = None,
+        pressures: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
+        self._pressures = pressures
         self._memory = memory
         self.facts = facts
         self._client, self._problem, self._clock, self._sleep = client, problem, clock, sleep
@@ -234,7 +261,7 @@ class Registration:
         if wanted := self._missing_meta(node):
             await self._client.patch(NODE, "", name, {"metadata": wanted})
         known = node.get("status") or NodeStatus()
-        status = node_status(self.facts, known, self._problem(), now)
+        status = node_status(self.facts, known, self._problem(), now, self._pressures())
         old = self._reported_at is None or (now - self._reported_at).total_seconds() >= STATUS_SECONDS
         if old or _without_heartbeats(status) != _without_heartbeats(known):
             self._node = await self._client.patch(NODE, "", name, {"status": status}, subresource="status")

@@ -12,8 +12,10 @@ from agent.images import Images, disk_of
 from agent.network import NetworkSettings
 from agent.pods.pulls import Pulls
 from agent.proxies import NodeNetworkSettings
+from agent.relief import Relief
 from agent.runtime.protocol import Runtime
 from agent.settings import NodeSettings
+from agent.thresholds import parse
 
 
 def network_settings(
@@ -41,12 +43,19 @@ def network_settings(
     )
 
 
+def relief_of(settings: NodeSettings) -> Relief:
+    """What helps the node when it runs short. Raises BadRequest for thresholds that are none."""
+    limits = settings.limits
+    return Relief(parse(limits.eviction_hard), limits.pressure_seconds, lambda: datetime.now(UTC))
+
+
 def pulls_of(
     settings: NodeSettings,
     runtime: Runtime,
     root_dir: str,
     in_use: Callable[[], frozenset[str]],
     group: asyncio.TaskGroup,
+    relief: Relief,
 ) -> Pulls:
     """The node's pulls; what they bring is collected again. `root_dir`: where the engine keeps images; '': not told."""
     limits = settings.limits
@@ -60,5 +69,6 @@ def pulls_of(
             lambda: datetime.now(UTC),
         )
         pulls.pulled = images.pulled
+        relief.collect = images.collect
         group.create_task(images.run(limits.image_gc_high_percent, limits.image_gc_low_percent))
     return pulls

@@ -7,6 +7,7 @@ Source: kubernetes/pkg/kubelet/lifecycle/predicate.go and pkg/kubelet/allocation
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, cast
 
+from agent.pods.pressure import refusal
 from agent.pods.rejection import Rejection
 from gitops.kinds.core.amounts import PODS, Amounts, amount_of, requests_of, wants_node
 from gitops.kinds.core.pod import Container, Pod, is_terminal, pod_status
@@ -18,15 +19,19 @@ BUSY_PORTS: Final = "node(s) didn't have free ports for the requested pod ports"
 
 
 class Admission:
-    """The pods that this node has taken. `labels` None: the node's are not known, and nothing is refused for them."""
+    """The pods that this node has taken. `labels` None: the node's are not known, and nothing is refused for them.
+
+    `pressures`: what the node is short of: MemoryPressure, DiskPressure, PIDPressure.
+    """
 
     def __init__(
         self,
         name: str = "",
         allocatable: Mapping[str, str] | None = None,
         labels: Callable[[], Mapping[str, str] | None] = lambda: None,
+        pressures: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        self._name, self._labels = name, labels
+        self._name, self._labels, self._pressures = name, labels, pressures
         self._capacity = {key: amount_of(key, text) for key, text in (allocatable or {}).items()}
         self._taken: dict[str, Pod] = {}
 
@@ -57,6 +62,8 @@ class Admission:
         return total
 
     def _refusal(self, pod: Pod) -> Rejection | None:
+        if (short := refusal(pod, self._pressures())) is not None:
+            return short
         labels = self._labels()
         if labels is not None and not wants_node(pod, self._name, labels):
             return Rejection("NodeAffinity", f"Predicate NodeAffinity failed: {AFFINITY}")

@@ -95,14 +95,16 @@ def _end(desired: Pod | None, observed: PodObserved, now: datetime, status: PodS
 
 
 def _stops(desired: Pod | None, observed: PodObserved, why: str) -> tuple[Stop, ...]:
-    """All app containers at once; sidecars after them, the last one first."""
+    """All app containers at once; sidecars after them, the last one first. An evicted pod is given no time: the node
+    has none."""
+    grace_seconds = 0 if observed.evicted else None
     inits = desired["spec"].get("initContainers", []) if desired is not None else []
     sidecars = [one["name"] for one in inits if is_sidecar(one)]
     apps = [state for state in observed.running if state.container not in sidecars]
     if apps:
-        return tuple(_stop(desired, state, why) for state in apps)
+        return tuple(_stop(desired, state, why, grace_seconds) for state in apps)
     by_age = sorted(observed.running, key=lambda state: sidecars.index(state.container))
-    return tuple(_stop(desired, state, why) for state in by_age[-1:])
+    return tuple(_stop(desired, state, why, grace_seconds) for state in by_age[-1:])
 
 
 def _stop(desired: Pod | None, state: ContainerState, why: str, grace_seconds: int | None = None) -> Stop:

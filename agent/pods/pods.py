@@ -6,7 +6,7 @@ API is ended, but only once the API's list was complete.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from time import monotonic
 from typing import Final
@@ -16,7 +16,7 @@ from agent.pods.means import Means
 from agent.pods.restarting import every_container
 from agent.pods.static_files import is_static
 from agent.pods.worker import PodWorker
-from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState
+from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState, Phase
 from agent.services.host_ports import from_label
 from gitops.kinds.core.pod import Pod, is_terminal
 from gitops.kinds.errors import GitwardError
@@ -77,6 +77,30 @@ class Pods:
 
     def pods(self) -> tuple[Pod, ...]:
         return tuple(worker.pod for worker, _ in self._workers.values() if worker.pod is not None)
+
+    def evict(self, pod_uid: str, why: str) -> None:
+        if pod_uid in self._workers:
+            self._workers[pod_uid][0].evict(why)
+
+    def remains(self, pod_uid: str) -> bool:
+        """Whether a container of it runs, as far as known, or its volumes are there."""
+        found = self._workers.get(pod_uid)
+        running = found is not None and any(one.phase is Phase.RUNNING for one in found[0].states)
+        return running or self._means.volumes.has(pod_uid)
+
+    async def remove_dead(self, pod_uid: str) -> None:
+        """Its containers that have ended, with what they wrote and their logs. Raises Unavailable."""
+        for state in self.states_of(pod_uid):
+            if state.phase is Phase.EXITED:
+                await self._means.runtime.remove(state.id)
+
+    def states_of(self, pod_uid: str) -> tuple[ContainerState, ...]:
+        found = self._workers.get(pod_uid)
+        return found[0].states if found is not None else ()
+
+    async def used_bytes(self, pod_uid: str) -> Mapping[str, int]:
+        """What its emptyDirs take on disk, by volume. Raises Unavailable."""
+        return await self._means.volumes.used_bytes(pod_uid)
 
     def images(self) -> frozenset[str]:
         """Every image that a pod of this node names or a container of one has, by its name in the manifest."""

@@ -78,6 +78,19 @@ def read_node() -> tuple[Usage, int]:
     return usage, memory_total(meminfo)
 
 
+def read_memory() -> tuple[int, int]:
+    """Bytes that are available as the kubelet counts it (all but the working set), and of the machine."""
+    usage, total = read_node()
+    return total - usage.working_set_bytes, total
+
+
+def read_processes() -> tuple[int, int]:
+    """How many more tasks the machine can have, and how many at most."""
+    most = min(int((PROC / "sys/kernel" / name).read_text()) for name in ("pid_max", "threads-max"))
+    running = int((PROC / "loadavg").read_text().split()[3].partition("/")[2])
+    return most - running, most
+
+
 def read_disk(folder: Path) -> Disk:
     found = os.statvfs(folder)
     return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)

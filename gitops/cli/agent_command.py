@@ -4,19 +4,23 @@ from typing import Annotated
 
 import typer
 
+from agent.thresholds import EVICTION_HARD
 from gitops.cli import settings
 from gitops.cli.flags import (
     DataDir,
     DockerConfig,
+    EvictionHard,
     ImageGcHigh,
     ImageGcLow,
     Overlay,
+    PressurePeriod,
     ServiceProxy,
     SpareSandboxes,
     StaticPods,
     UnsafeSysctls,
     env,
 )
+from gitops.cli.seconds import seconds_of
 
 
 def agent(  # One parameter a flag.
@@ -41,6 +45,8 @@ def agent(  # One parameter a flag.
     docker_config: DockerConfig = None,
     image_gc_high: ImageGcHigh = 85,
     image_gc_low: ImageGcLow = 80,
+    eviction_hard: EvictionHard = EVICTION_HARD,
+    eviction_pressure_transition_period: PressurePeriod = "5m",
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -66,6 +72,10 @@ def agent(  # One parameter a flag.
             docker_config=docker_config,
             image_gc_high=image_gc_high,
             image_gc_low=image_gc_low,
+            eviction_hard=eviction_hard,
+            pressure_seconds=seconds_of(
+                "--eviction-pressure-transition-period", eviction_pressure_transition_period
+            ),
             ingress_http=ingress_http,
             ingress_https=ingress_https,
         )

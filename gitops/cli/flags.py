@@ -71,4 +71,14 @@ ImageGcLow = Annotated[
     int,
     typer.Option(envvar=env("IMAGE_GC_LOW"), help="Percent of the disk to which unused images are removed."),
 ]
+EvictionHard = Annotated[
+    str, typer.Option(envvar=env("EVICTION_HARD"), help="Below what pods are evicted, as the kubelet's flag.")
+]
+PressurePeriod = Annotated[
+    str,
+    typer.Option(
+        envvar=env("EVICTION_PRESSURE_TRANSITION_PERIOD"),
+        help="How long a node stays under pressure after its end.",
+    ),
+]
 Output = Annotated[str, typer.Option("--output", "-o", envvar=env("OUTPUT"), help="table, json or yaml.")]

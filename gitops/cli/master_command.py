@@ -21,6 +21,7 @@ OF_NODES: Final = frozenset(
         "ingress_https",
         *("node", "node_name", "node_ip", "overlay", "ingress_http", "ingress_https"),
         *("docker_config", "image_gc_high", "image_gc_low"),
+        *("eviction_hard", "eviction_pressure_transition_period"),
     }
 )
 

@@ -16,8 +16,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.limits import NodeLimits
+from agent.thresholds import EVICTION_HARD, PRESSURE_SECONDS, parse
 from gitops.cli.sources import FORGE, NAME, SourceSettings
 from gitops.cli.usage import WrongUsage
+from gitops.kinds.errors import BadRequest
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 OVERLAY: Final = r"^(auto|direct|vxlan)$"
@@ -104,6 +106,8 @@ class AgentSettings(BaseModel):
     docker_config: Path | None = None
     image_gc_high: int = Field(default=85, ge=1, le=100)
     image_gc_low: int = Field(default=80, ge=0, le=99)
+    eviction_hard: str = EVICTION_HARD
+    pressure_seconds: float = PRESSURE_SECONDS
     ingress_http: Address
     ingress_https: Address
 
@@ -162,6 +166,8 @@ class UpSettings(BaseModel):
     docker_config: Path | None = None
     image_gc_high: int = Field(default=85, ge=1, le=100)
     image_gc_low: int = Field(default=80, ge=0, le=99)
+    eviction_hard: str = EVICTION_HARD
+    pressure_seconds: float = PRESSURE_SECONDS
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network
@@ -291,4 +297,10 @@ def limits_of(told: AgentSettings | UpSettings) -> NodeLimits:
             f"--image-gc-low: found {told.image_gc_low}, wanted less than --image-gc-high ({told.image_gc_high})"
         )
     config = str(told.docker_config.absolute()) if told.docker_config else ""
-    return NodeLimits(config, told.image_gc_high, told.image_gc_low)
+    try:
+        parse(told.eviction_hard)
+    except BadRequest as error:
+        raise WrongUsage(str(error)) from None
+    return NodeLimits(
+        config, told.image_gc_high, told.image_gc_low, told.eviction_hard, told.pressure_seconds
+    )

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from agent.thresholds import EVICTION_HARD
 from gitops.cli import settings
 from gitops.cli.flags import (
     DataDir,
     DockerConfig,
+    EvictionHard,
     ImageGcHigh,
     ImageGcLow,
     Overlay,
+    PressurePeriod,
     RenderBinDir,
     ServiceProxy,
     SpareSandboxes,
@@ -108,6 +111,8 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     docker_config: DockerConfig = None,
     image_gc_high: ImageGcHigh = 85,
     image_gc_low: ImageGcLow = 80,
+    eviction_hard: EvictionHard = EVICTION_HARD,
+    eviction_pressure_transition_period: PressurePeriod = "5m",
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -196,6 +201,10 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             docker_config=docker_config,
             image_gc_high=image_gc_high,
             image_gc_low=image_gc_low,
+            eviction_hard=eviction_hard,
+            pressure_seconds=seconds_of(
+                "--eviction-pressure-transition-period", eviction_pressure_transition_period
+            ),
             tls_sans=tuple(tls_san or ()),
             pod_cidr=pod_cidr,
             service_cidr=service_cidr,

@@ -34,7 +34,12 @@ EVICTING: Final = frozenset({NOT_READY, UNREACHABLE})
 LOOK_SECONDS: Final = (
     5.0  # Kubernetes' node-monitor-period: how the others fare is looked at for as long as one fails.
 )
-OURS: Final = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE})
+PRESSURES: Final = {  # By condition, while its status is True: what runs stays, nothing new comes.
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+}
+OURS: Final = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE, *PRESSURES.values()})
 
 
 def node_lifecycle(watching_since: datetime) -> Controller:
@@ -133,6 +138,10 @@ def _tainted(node: Node, asked: Iterable[tuple[str, str]], now: datetime) -> Nod
     wanted = list(asked)
     if node["spec"].get("unschedulable"):
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
+    for condition, key in PRESSURES.items():
+        found = node_condition(node, condition)
+        if found is not None and found["status"] == "True":
+            wanted.append((key, "NoSchedule"))
     present = node["spec"].get("taints") or []
     kept = [one for one in present if one["key"] not in OURS or (one["key"], one["effect"]) in wanted]
     held = {(one["key"], one["effect"]) for one in kept}

@@ -13,7 +13,7 @@ import orjson
 from gitops.kinds.apps import REPLICA_SET
 from gitops.kinds.core.amounts import CPU, MEMORY, Amounts, requests_of, scored_requests_of
 from gitops.kinds.core.placement import PodAffinityTerm, TopologySpreadConstraint
-from gitops.kinds.core.pod import Container, Pod, Toleration, is_sidecar
+from gitops.kinds.core.pod import Container, Pod, Toleration, is_sidecar, qos_class
 from gitops.kinds.core.pod_types import PodSpec
 from gitops.kinds.core.service import SERVICE
 from gitops.kinds.objects import controller_of, labels_of
@@ -24,6 +24,11 @@ HOSTNAME: Final = "kubernetes.io/hostname"
 ZONE: Final = "topology.kubernetes.io/zone"
 # The cluster's spreading of pods that services or owners select: (label of nodes, skew), both only wished for.
 DEFAULT_SPREAD: Final = ((HOSTNAME, 3), (ZONE, 5))
+BEARS_MEMORY_PRESSURE: Final[Toleration] = {
+    "key": "node.kubernetes.io/memory-pressure",
+    "operator": "Exists",
+    "effect": "NoSchedule",
+}
 ANY_ADDRESS: Final = ("", "0.0.0.0")  # noqa: S104 # As pods write it: no address in particular.
 
 Labels = Mapping[str, str]
@@ -139,6 +144,11 @@ def _of_container(container: dict[str, Any]) -> tuple[object, ...]:
     return container["image"], requests, container.get("ports"), container.get("restartPolicy")
 
 
+def _bears(pod: Pod) -> tuple[Toleration, ...]:
+    """A pod that requests anything bears a node's memory pressure: who requests nothing goes first there."""
+    return () if qos_class(pod) == "BestEffort" else (BEARS_MEMORY_PRESSURE,)
+
+
 def compile_template(pod: Pod, default_spread: tuple[Spread, ...]) -> Template:
     """`default_spread`: the cluster's, for a pod that has none of its own."""
     spec, labels = pod["spec"], dict(labels_of(pod))
@@ -162,7 +172,7 @@ def compile_template(pod: Pod, default_spread: tuple[Spread, ...]) -> Template:
         ports=tuple(_ports(spec)),
         claims=claims_of(pod),
         images=tuple(_normal(one["image"]) for one in containers),
-        tolerations=tuple(spec.get("tolerations") or ()),
+        tolerations=(*(spec.get("tolerations") or ()), *_bears(pod)),
         node_selector=dict(spec.get("nodeSelector") or {}),
         required=None if required is None else tuple(cast("list[Json]", required["nodeSelectorTerms"])),
         preferred=tuple(

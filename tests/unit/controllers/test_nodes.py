@@ -173,6 +173,25 @@ def test_a_node_that_is_not_ready_or_cordoned_is_tainted() -> None:
     assert taints(world.read(NODE, "b", "")) == [("node.kubernetes.io/unschedulable", "NoSchedule")]
 
 
+def test_a_node_under_pressure_is_tainted_until_it_ends() -> None:
+    node: Any = a_node("a")
+    conditions = node["status"]["conditions"]
+    for name in ("MemoryPressure", "DiskPressure", "PIDPressure"):
+        conditions.append({"type": name, "status": "True" if name == "DiskPressure" else "False"})
+    world = World(node)
+    runner = world.runner(node_lifecycle(NOW))
+    world.settle(runner)
+    assert taints(world.read(NODE, "a", "")) == [("node.kubernetes.io/disk-pressure", "NoSchedule")]
+
+    tainted: Any = world.read(NODE, "a", "")
+    calm = [{**one, "status": "False"} if one["type"] != "Ready" else one for one in conditions]
+    after: Any = {**tainted, "status": {**tainted["status"], "conditions": calm}}
+    world.put(after)
+    world.settle(runner)
+
+    assert taints(world.read(NODE, "a", "")) == []
+
+
 def test_an_event_is_removed_an_hour_after_its_last_count() -> None:
     meta: Any = {"name": "e", "namespace": "shop", "uid": "event-e"}
     event: Event = {

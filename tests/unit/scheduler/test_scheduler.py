@@ -32,6 +32,7 @@ def tainted(name: str, effect: str = "NoSchedule", value: str = "gpu") -> Node:
     return a_node(name, taints=[{"key": "only", "value": value, "effect": effect}])
 
 
+SHORT_OF_MEMORY = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
 SPEC = {
     "the one node": Case([a_node("a")], waiting(), "a"),
     "no node at all": Case([], waiting(), message="no nodes available to schedule pods"),
@@ -69,6 +70,14 @@ SPEC = {
         [tainted("a")],
         waiting(tolerations=[{"key": "only", "operator": "Equal", "value": "cpu"}]),
         message="0/1 nodes are available: 1 node(s) had untolerated taint(s)." + UNHELPFUL,
+    ),
+    "memory pressure keeps away what requests nothing": Case(
+        [a_node("a", taints=[SHORT_OF_MEMORY])],
+        waiting(),
+        message="0/1 nodes are available: 1 node(s) had untolerated taint(s)." + UNHELPFUL,
+    ),
+    "memory pressure does not keep away what requests something": Case(
+        [a_node("a", taints=[SHORT_OF_MEMORY])], waiting(cpu="1"), "a"
     ),
     "a node that would rather not": Case(
         [tainted("a", "PreferNoSchedule"), a_node("b", cpu="1")], waiting(), "b"

@@ -12,6 +12,7 @@ from agent.pods.machine import step
 from agent.pods.observed import PodObserved
 from agent.volumes.disk import used_bytes
 from tests.agent_world import a_pod
+from tests.unit.agent.pods.states import a_state, with_states
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -65,3 +66,12 @@ def test_what_a_directory_takes(tmp_path: Path) -> None:
         file.truncate(1 << 30)
 
     assert 256 << 10 <= used_bytes(root) - empty < 320 << 10
+
+
+def test_an_evicted_pod_gets_no_time_to_end() -> None:
+    pod: Any = a_limited()
+    pod["spec"]["terminationGracePeriodSeconds"] = 30
+
+    actions = step(pod, with_states(a_state(), evicted="too much"), NOW)
+
+    assert [(type(one).__name__, getattr(one, "grace_seconds", None)) for one in actions.do] == [("Stop", 1)]

@@ -71,3 +71,15 @@ def test_a_broken_configuration_is_told_without_its_key(tmp_path: Path) -> None:
 
     assert "hush" not in str(raised.value)
     assert "url" in str(raised.value)
+
+
+def test_pressure_is_a_condition_with_the_kubelets_words() -> None:
+    status = node_status(FACTS, NodeStatus(), "", NOW, frozenset({"DiskPressure"}))
+
+    told = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+    assert told == {
+        "MemoryPressure": ("False", "KubeletHasSufficientMemory"),
+        "DiskPressure": ("True", "KubeletHasDiskPressure"),
+        "PIDPressure": ("False", "KubeletHasSufficientPID"),
+        "Ready": ("True", "KubeletReady"),
+    }

@@ -1,0 +1,95 @@
+"""A node whose disk runs short, on a real engine: a file system of 64 MiB stands for the node's."""
+
+import asyncio
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.relief import Relief, readings_of
+from agent.thresholds import parse
+from agent.usage.node_counters import read_disk
+from agent.usage.sampler import Snapshot
+from gitops.kinds.core.pod import Pod, is_ready, pod_phase, pod_status
+from tests.agent_world import a_pod
+from tests.docker.pods.conftest import Host
+from tests.docker.pods.inside import FOREVER, Play, container
+
+MI = 1 << 20
+
+
+def a_writer(name: str, mebibytes: int) -> Pod:
+    mounts = [{"name": "work", "mountPath": "/work"}]
+    writes = f"head -c {mebibytes * MI} /dev/zero > /work/file; {FOREVER}"
+    return a_pod(
+        name,
+        containers=[container("app", writes, volumeMounts=mounts)],
+        volumes=[{"name": "work", "emptyDir": {}}],
+    )
+
+
+async def _no_usage() -> Snapshot | None:
+    return None
+
+
+def test_the_greediest_pod_goes_and_its_neighbour_stays(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        disk = host.home / "pods"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)
+        try:
+            async with host.agent() as node:
+                host.api.put(a_writer("modest", 4))
+                await node.until("uid-modest", is_ready)
+                relief = Relief(parse("nodefs.available<50%"), 0, lambda: datetime.now(UTC))
+                root = Path((await node.means.runtime.info()).root_dir)
+                watching = asyncio.create_task(
+                    relief.run(node.pods, readings_of(disk, disk), _no_usage, root)
+                )
+                host.api.put(a_writer("greedy", 48))
+                pod = await node.until("uid-greedy", lambda pod: pod_phase(pod) == "Failed", seconds=60)
+
+                assert relief.conditions() == {"DiskPressure"}
+                assert pod_status(pod)["reason"] == "Evicted"
+                said = pod_status(pod)["message"]
+                assert said.startswith(
+                    "The node was low on resource: ephemeral-storage. Threshold quantity: 32Mi, "
+                )
+                assert ("greedy", "Evicted", said) in host.api.events
+                async with asyncio.timeout(60):
+                    while relief.conditions():
+                        await asyncio.sleep(0.2)
+                assert read_disk(disk).available_bytes > 32 * MI
+                assert is_ready(host.api.pods["uid-modest"])
+                assert pod_phase(host.api.pods["uid-greedy"]) == "Failed"
+                watching.cancel()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+    play(scenario)
+
+
+def test_a_container_that_writes_more_than_its_limit_is_evicted(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        limits = {"requests": {}, "limits": {"ephemeral-storage": "2Mi"}}
+        writes = f"head -c {8 * MI} /dev/zero > /file; {FOREVER}"
+        greedy = container("app", writes, resources=limits)
+        modest = container("app", f"head -c 4000 /dev/zero > /file; {FOREVER}", resources=limits)
+        async with host.agent() as node:
+            host.api.put(a_pod("modest", containers=[modest]))
+            host.api.put(a_pod("greedy", containers=[greedy]))
+            await node.until("uid-modest", is_ready)
+            relief = Relief((), 0, lambda: datetime.now(UTC))
+            root = Path((await node.means.runtime.info()).root_dir)
+            watching = asyncio.create_task(
+                relief.run(node.pods, readings_of(host.home, root), _no_usage, root)
+            )
+            pod = await node.until("uid-greedy", lambda pod: pod_phase(pod) == "Failed", seconds=60)
+
+            assert (
+                pod_status(pod)["message"]
+                == 'Container app exceeded its local ephemeral storage limit "2Mi". '
+            )
+            assert is_ready(host.api.pods["uid-modest"])
+            watching.cancel()
+
+    play(scenario)

@@ -1,0 +1,81 @@
+"""`--eviction-hard`, as the kubelet reads it."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.thresholds import EVICTION_HARD, Signal, Threshold, parse
+from gitops.kinds.errors import BadRequest
+
+DEFAULT = (
+    Threshold(Signal.MEMORY, amount=100 << 20),
+    Threshold(Signal.NODEFS, percent=Decimal(10)),
+    Threshold(Signal.IMAGEFS, percent=Decimal(15)),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (EVICTION_HARD, DEFAULT),
+        ("", ()),
+        (" pid.available < 1k ", (Threshold(Signal.PID, amount=1000),)),
+        ("nodefs.available<0%,imagefs.available<100%", ()),
+        ("nodefs.available<2.5%", (Threshold(Signal.NODEFS, percent=Decimal("2.5")),)),
+    ],
+)
+def test_what_is_read(text: str, found: tuple[Threshold, ...]) -> None:
+    assert parse(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("memory.available=1Gi", "SIGNAL<AMOUNT"),
+        ("memory.available<", "an amount such as 100Mi"),
+        ("memory.available<0", "more than 0; 0% means no threshold"),
+        ("memory.available<-1Gi", "more than 0"),
+        ("nodefs.available<101%", "0% to 100%"),
+        ("nodefs.available<NaN%", "0% to 100%"),
+        ("nodefs.available<x%", "a number before the %"),
+        (
+            "nodefs.inodesFree<5%",
+            "one of memory.available, nodefs.available, imagefs.available, pid.available",
+        ),
+        ("memory.available<1Gi,memory.available<2Gi", "memory.available once"),
+        ("memory.available<1Gi,", "SIGNAL<AMOUNT"),
+    ],
+)
+def test_what_is_refused_says_what_is_wanted(text: str, wanted: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse(text)
+
+    assert "--eviction-hard: found" in str(refused.value)
+    assert wanted in str(refused.value)
+
+
+PIECES = st.sampled_from(
+    [*Signal, "<", "<", ",", "100Mi", "10%", "-", "1e9", ".", "%", "Infinity%", "é", " ", "9" * 30, "e99999"]
+)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".join)))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        found = parse(text)
+    except BadRequest:
+        return
+    for one in found:
+        assert one.of(1 << 40) > 0 or one.percent is not None
+        assert (one.amount is None) != (one.percent is None)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Signal), st.integers(1, 99)), unique_by=lambda one: one[0]))
+def test_what_is_written_is_read(shares: list[tuple[Signal, int]]) -> None:
+    text = ",".join(f"{signal}<{percent}%" for signal, percent in shares)
+
+    assert [(one.signal, one.of(1000)) for one in parse(text)] == [
+        (signal, percent * 10) for signal, percent in shares
+    ]
