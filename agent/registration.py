@@ -28,7 +28,6 @@ RENEW_SECONDS: Final = 10.0
 STATUS_SECONDS: Final = 300.0  # Without a change, as the kubelet.
 LOOK_SECONDS: Final = 2.0
 PODS_MAX: Final = 110
-EVICTION_MEMORY_BYTES: Final = 100 << 20  # What pods may not have, as the kubelet's hard threshold.
 KUBELET_VERSION: Final = "v1.35.0"
 # By condition: the reason without it, the reason and the message with it.
 PRESSURES: Final = {
@@ -56,10 +55,11 @@ class NodeFacts:
     disk_bytes: int
     machine_id: str
     boot_id: str
+    kept_memory_bytes: int = 0  # What pods may not have: below it they are evicted.
 
     @property
     def allocatable(self) -> dict[str, str]:
-        memory = max(self.engine.memory_bytes - EVICTION_MEMORY_BYTES, 0)
+        memory = max(self.engine.memory_bytes - self.kept_memory_bytes, 0)
         return {**self.capacity, "memory": f"{memory >> 10}Ki"}
 
     @property

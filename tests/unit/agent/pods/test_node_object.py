@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.host import kept_bytes
 from agent.registration import NodeFacts, node_status
 from agent.runtime.protocol import EngineInfo
 from agent.settings import NodeSettings, read_config, write_config
@@ -16,7 +17,7 @@ from gitops.kinds.sensitive import Sensitive
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENGINE = EngineInfo("docker", "20.10.24", "1.41", "Debian 12", "6.1", "amd64", 2, 4 << 30)
-FACTS = NodeFacts("n1", ENGINE, "192.0.2.1", 10 << 30, "m", "b")
+FACTS = NodeFacts("n1", ENGINE, "192.0.2.1", 10 << 30, "m", "b", kept_memory_bytes=100 << 20)
 
 
 def ready_of(status: NodeStatus) -> Condition:
@@ -83,3 +84,9 @@ def test_pressure_is_a_condition_with_the_kubelets_words() -> None:
         "PIDPressure": ("False", "KubeletHasSufficientPID"),
         "Ready": ("True", "KubeletReady"),
     }
+
+
+def test_what_pods_may_not_have_is_the_threshold_of_memory() -> None:
+    assert kept_bytes("memory.available<100Mi,nodefs.available<10%", 4 << 30) == 100 << 20
+    assert kept_bytes("memory.available<25%", 4 << 30) == 1 << 30
+    assert kept_bytes("", 4 << 30) == 0
