@@ -135,7 +135,7 @@ class GitSourceStatus(TypedDict):
     held: NotRequired[list[str]]  # Objects whose deletion waits for the trailer `Gitward-Allow-Prune`.
     kept: NotRequired[list[str]]  # Objects that stay though the source does not declare them any more.
     posted: NotRequired[PostedStatus]
-    lastLook: NotRequired[str]
+    lastLook: NotRequired[str]  # Of looks that find nothing new only one in five minutes is told.
     nextLook: NotRequired[str]  # The timer's; a hook or a person may come first.
     failures: NotRequired[int]  # How many looks in a row did not reach the remote.
     ignoredFiles: NotRequired[int]  # YAML without apiVersion and kind.

@@ -128,7 +128,7 @@ def declare(view: Reader, look: Look, now: datetime, *, epoch: int | None = None
     if not look.broken:
         commit["declared"] = look.commit
     recorded = SourceCommit(look.source, look.commit) if is_new or puts else None
-    puts += [told(source, news, commit, now), *noted(view, source, look.notes, now)]
+    puts += [*told(source, news, commit, now), *noted(view, source, look.notes, now)]
     txn = Txn(tuple(puts), actor=f"sync/{look.source}", cause=look.commit, source=recorded, epoch=epoch)
     return Declaring(txn, held)
 

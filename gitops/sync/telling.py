@@ -1,7 +1,7 @@
 """Pure: what a source tells in its status, and the Events about it. Nothing here decides what is declared."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 from gitops.events import event_for
@@ -11,6 +11,7 @@ from gitops.reconcile import EventNote, Reader
 from gitops.store.contract import Position, Put, Txn
 
 LINES_MAX: Final = 100  # Of problems, warnings and held objects in a status.
+LOOK_TOLD_EVERY: Final = timedelta(minutes=5)  # Of looks that find nothing new.
 COMPONENT: Final = "sync"
 
 
@@ -29,7 +30,7 @@ def report(
     """The transaction that says how a look ended that declared nothing. What was declared before stays."""
     found = view.get(GIT_SOURCE, GIT_SOURCE.key("", source))
     commit: CommitState = {"fetched": fetched} if fetched else {}
-    puts = (told(found, news, commit, now), *noted(view, found, notes, now)) if found else ()
+    puts = (*told(found, news, commit, now), *noted(view, found, notes, now)) if found else ()
     return Txn(puts, actor=f"sync/{source}", cause=fetched or "look", epoch=epoch)
 
 
@@ -48,17 +49,29 @@ def status_of(
     return status
 
 
-def told(source: GitSource, news: GitSourceStatus, commit: CommitState, now: datetime) -> Put:
-    """The source with its new status."""
+def told(source: GitSource, news: GitSourceStatus, commit: CommitState, now: datetime) -> Iterator[Put]:
+    """The source with its new status; nothing where a look found all as it was and the last one told is not long ago.
+
+    Every version is kept as long as history is: two hundred sources would leave half a million a day.
+    """
     old = source.get("status") or GitSourceStatus()
-    status: GitSourceStatus = {
-        **old,
-        **news,
-        "commit": {**old.get("commit", {}), **commit},
-        "lastLook": micro_timestamp(now),
-    }
-    changed: GitSource = {**source, "status": status}
-    return Put(changed, expect=Position(int(source["metadata"]["resourceVersion"])))
+    status: GitSourceStatus = {**old, **news, "commit": {**old.get("commit", {}), **commit}}
+    if _without_times(status) == _without_times(old) and _is_fresh(old, now):
+        return
+    changed: GitSource = {**source, "status": {**status, "lastLook": micro_timestamp(now)}}
+    yield Put(changed, expect=Position(int(source["metadata"]["resourceVersion"])))
+
+
+def _without_times(status: GitSourceStatus) -> dict[str, object]:
+    """What a reader waits for. When the next look is due is of interest where looks fail, and those are counted."""
+    return {name: value for name, value in status.items() if name not in ("lastLook", "nextLook")}
+
+
+def _is_fresh(status: GitSourceStatus, now: datetime) -> bool:
+    told_at = status.get("lastLook")
+    if not told_at:
+        return False
+    return timedelta() <= now - datetime.fromisoformat(told_at) < LOOK_TOLD_EVERY
 
 
 def noted(view: Reader, source: GitSource, notes: Sequence[Note], now: datetime) -> Iterator[Put]:

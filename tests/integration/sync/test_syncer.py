@@ -1,10 +1,11 @@
 """From a push to the declared set: one transaction for a commit, nothing for a bad one, holds, and looks that join."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gitops.kinds.gitward import GIT_SOURCE
+from gitops.kinds.objects import micro_timestamp
 from gitops.kinds.sensitive import Sensitive
 from gitops.sync.secrets.keys import keygen
 from gitops.sync.secrets.writer import encrypt_file
@@ -292,20 +293,28 @@ def test_a_path_is_followed_and_what_lies_beside_it_is_not_read(tmp_path: Path) 
     following(tmp_path, str(repository.folder), story, path="apps/web")
 
 
-def test_a_look_at_an_unchanged_source_only_says_when(tmp_path: Path) -> None:
+def test_looks_at_an_unchanged_source_write_nothing_until_the_last_one_told_is_old(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repo")
     repository.commit({"a.yaml": config_map("a")})
 
     async def story(followed: Followed) -> None:
         await followed.look()
-        before = followed.source().get("status", {})
+        await followed.look()
+        before = followed.source()
+        revision = followed.store.view().revision
+        for _ in range(5):
+            assert (await followed.look()).declared
+        assert followed.store.view().revision == revision
+        assert followed.source() == before
+
+        long_ago = micro_timestamp(datetime.now(UTC) - timedelta(minutes=6))
+        await followed.put({**before, "status": {**before.get("status", {}), "lastLook": long_ago}})
         revision = followed.store.view().revision
         await followed.look()
-        after = followed.source().get("status", {})
-
+        status, old = followed.source().get("status", {}), before.get("status", {})
         assert followed.store.view().revision == revision + 1
-        assert {**before, "lastLook": "", "nextLook": ""} == {**after, "lastLook": "", "nextLook": ""}
-        assert after.get("lastLook", "") > before.get("lastLook", "")
+        assert {**old, "lastLook": "", "nextLook": ""} == {**status, "lastLook": "", "nextLook": ""}
+        assert status.get("lastLook", "") > old.get("lastLook", "")
         assert GIT_SOURCE.owns(followed.source())
 
     following(tmp_path, str(repository.folder), story)

@@ -97,13 +97,13 @@ def test_the_same_statement_keeps_the_commit_in_which_it_was_made() -> None:
     assert world.claims("b") == ["shop@c2 declared"]
 
 
-def test_declaring_the_same_commit_again_writes_the_status_only() -> None:
+def test_declaring_the_same_commit_again_writes_nothing() -> None:
     world = World()
     world.declare("c1", config_map("a"))
 
     txn = world.declare("c1", config_map("a"))
 
-    assert len(txn.ops) == 1
+    assert txn.ops == ()
     assert txn.source is None
 
 
