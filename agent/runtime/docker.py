@@ -128,8 +128,9 @@ class DockerRuntime:
         return self._info
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
+        """A name may hold another pod's uid too (as its pod's name, or as its beginning): the engine finds too many."""
         found = await self._ask(lambda: self._list(pod_uid))
-        return [state for state in found if state.pod_uid]
+        return [state for state in found if state.pod_uid and pod_uid in ("", state.pod_uid)]
 
     async def spares(self) -> list[ContainerState]:
         return [state for state in await self._ask(lambda: self._list("")) if not state.pod_uid]

@@ -112,6 +112,20 @@ def test_a_sandbox_runs_when_it_is_answered_and_twice_is_once(make: Make) -> Non
     run(make, scenario)
 
 
+def test_a_pod_that_is_named_as_another_ones_uid_lends_it_no_container(make: Make) -> None:
+    async def scenario(pod: Pod) -> None:
+        mine = await pod.sandbox()
+        longer = SandboxSpec(f"{pod.uid}-1", "web", "shop", "web", labels={"address": "y"})
+        named = SandboxSpec(str(uuid4()), pod.uid, "shop", "web", labels={"address": "z"})
+        for other in (longer, named):
+            await pod.runtime.ensure_sandbox(other)
+
+        assert [state.id for state in await pod.runtime.states(pod.uid)] == [mine.id]
+        assert len(await pod.runtime.states()) == 3
+
+    run(make, scenario)
+
+
 def test_a_spare_sandbox_is_no_pods_until_one_takes_it(make: Make) -> None:
     async def scenario(pod: Pod) -> None:
         spare = await pod.runtime.make_spare("5eed", "10.77.1.9")

@@ -234,8 +234,14 @@ def test_a_machine_that_reboots_while_the_master_is_away_starts_its_pods(cluster
     cluster.start_master()
     eventually(lambda: cluster.all_ready(6) and right_pods_run_once(cluster), "all run, each once", 180)
     assert any(_is_named(one, "needs") for one in first.containers())
-    told = cluster.ask(lambda client: client.list(EVENT, "default")).items
-    assert any("waits for the master" in one.get("message", "") for one in told if _is_about(one, "needs"))
+
+    def is_told() -> bool:
+        told = cluster.ask(lambda client: client.list(EVENT, "default")).items
+        return any(
+            "waits for the master" in one.get("message", "") for one in told if _is_about(one, "needs")
+        )
+
+    eventually(is_told, "its waiting is an event")
 
 
 def _is_about(event: Event, name: str) -> bool:

@@ -2,12 +2,13 @@
 
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import Pod
+from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.core.service import SERVICE
 from gitops.kinds.networking import INGRESS
 from gitops.kinds.objects import uid
@@ -18,6 +19,7 @@ from tests.docker.nodes.machines import Machine, eventually, run
 pytestmark = pytest.mark.timeout(400)
 CURL_TIMED_OUT = 28
 LISTENERS = {53, 8880}  # DNS for pods, ingress: nothing by which a node could be led.
+PODS_WAY_TO_THE_API = 6444  # It leads out, to the master, and is open in the pod network alone.
 
 
 @pytest.fixture(scope="module", params=["direct", "vxlan"])
@@ -84,13 +86,17 @@ def test_a_node_reaches_pods_of_other_nodes(cluster: Cluster) -> None:
 
 def test_a_node_listens_on_no_port_of_the_control_plane(cluster: Cluster) -> None:
     for machine in cluster.nodes:
-        ports = set()
+        found = set()
         for table in ("tcp", "tcp6"):
             lines = machine.run("cat", f"/proc/net/{table}").splitlines()[1:]
-            ports |= {
-                int(line.split()[1].rpartition(":")[2], 16) for line in lines if line.split()[3] == "0A"
-            }
-        assert ports <= LISTENERS
+            found |= {tuple(line.split()[1].split(":")) for line in lines if line.split()[3] == "0A"}
+        ports = {int(port, 16) for _, port in found}
+        assert ports <= LISTENERS | {PODS_WAY_TO_THE_API}
+        ways = {
+            ip_address(bytes.fromhex(at)[::-1]) for at, port in found if int(port, 16) == PODS_WAY_TO_THE_API
+        }
+        assert len(ways) <= 1
+        assert all(one in ip_network("10.77.0.0/16") for one in ways)
 
 
 def test_from_outside_the_cluster_no_pod_is_reached(cluster: Cluster) -> None:
@@ -187,6 +193,12 @@ def test_a_node_that_is_deleted_is_routed_to_no_more_and_may_join_again(cluster:
     eventually(lambda: "n3" in cluster.ready(), "it has joined again")
     eventually(lambda: lost in first.run("ip", "route", "show", "proto", "77"), "the route is back")
     eventually(lambda: cluster.all_ready(6), "all pods are Ready again")
+    for pod in cluster.pods()[
+        :3
+    ]:  # They may all have gone elsewhere meanwhile: the next ones go where none is.
+        name = pod["metadata"].get("name", "")
+        cluster.ask(lambda client, name=name: client.delete(POD, "default", name))  # type: ignore[misc] # By value.
+    eventually(lambda: cluster.all_ready(6) and len(pods_apart(cluster)) == 3, "each node has pods again")
     eventually(lambda: all_reach_each_other(cluster), "pods reach each other again")
 
 
