@@ -5,6 +5,7 @@ Source: Docker Engine API 1.41. Fields for both cgroup versions are the same.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from agent.runtime.protocol import (
@@ -38,6 +39,11 @@ def oom_score_min(process_status: str) -> int:
         if line.startswith("CapBnd:"):
             return OOM_SCORE_MIN if int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1 else 0
     return OOM_SCORE_MIN
+
+
+def log_since(moment: datetime) -> str:
+    """Unix time in whole microseconds: through a float it may come out later than a line that was said then."""
+    return f"{int(moment.replace(microsecond=0).timestamp())}.{moment.microsecond:06d}"
 
 
 def container_name(cluster: str, spec: SandboxSpec | ContainerSpec) -> str:

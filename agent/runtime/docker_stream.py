@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 
 from agent.runtime.docker_answers import identity_of
+from agent.runtime.docker_requests import log_since
 from agent.runtime.protocol import LABEL_CLUSTER, Capacity, ExecResult, RuntimeEvent
 from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
 
@@ -95,7 +96,7 @@ class DockerStream:
         query = {**wanted, "follow": str(int(follow)), "timestamps": str(int(timestamps))}
         query["tail"] = "all" if tail_lines is None else str(tail_lines)
         if since is not None:
-            query["since"] = f"{since.timestamp():.9f}"
+            query["since"] = log_since(since)
         async with self.ask("GET", f"/containers/{container_id}/logs", query) as answer:
             async for chunk in answer.content.iter_any() if tty else _frames(answer):
                 yield chunk
