@@ -8,10 +8,12 @@ from tests.docker.pods.inside import FOREVER, Play, container
 
 def test_a_pod_beyond_its_empty_dirs_limit_is_evicted_and_its_neighbour_is_not(play: Play) -> None:
     async def scenario(host: Host) -> None:
-        mounts = [{"name": "work", "mountPath": "/work"}]
+        mounts = [{"name": "work", "mountPath": "/scratch"}]
         volumes = [{"name": "work", "emptyDir": {"sizeLimit": "1Mi"}}]
-        greedy = container("app", f"head -c 4000000 /dev/zero > /work/file; {FOREVER}", volumeMounts=mounts)
-        modest = container("app", f"head -c 4000 /dev/zero > /work/file; {FOREVER}", volumeMounts=mounts)
+        greedy = container(
+            "app", f"head -c 4000000 /dev/zero > /scratch/file; {FOREVER}", volumeMounts=mounts
+        )
+        modest = container("app", f"head -c 4000 /dev/zero > /scratch/file; {FOREVER}", volumeMounts=mounts)
         async with host.agent() as node:
             host.api.put(a_pod("greedy", containers=[greedy], volumes=volumes))
             host.api.put(a_pod("modest", containers=[modest], volumes=volumes))

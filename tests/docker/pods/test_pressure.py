@@ -18,8 +18,8 @@ MI = 1 << 20
 
 
 def a_writer(name: str, mebibytes: int) -> Pod:
-    mounts = [{"name": "work", "mountPath": "/work"}]
-    writes = f"head -c {mebibytes * MI} /dev/zero > /work/file; {FOREVER}"
+    mounts = [{"name": "work", "mountPath": "/scratch"}]
+    writes = f"head -c {mebibytes * MI} /dev/zero > /scratch/file; {FOREVER}"
     return a_pod(
         name,
         containers=[container("app", writes, volumeMounts=mounts)],

@@ -51,7 +51,7 @@ def test_what_a_container_may(play: Play, case: tuple[dict[str, Any], tuple[str,
 
 def test_pod_wide_groups_and_a_read_only_root(play: Play) -> None:
     async def scenario(host: Host) -> None:
-        mount = [{"name": "work", "mountPath": "/work"}]
+        mount = [{"name": "work", "mountPath": "/scratch"}]
         app = container("app", FOREVER, volumeMounts=mount, securityContext={"readOnlyRootFilesystem": True})
         async with host.agent() as node:
             host.api.put(
@@ -66,9 +66,9 @@ def test_pod_wide_groups_and_a_read_only_root(play: Play) -> None:
             groups = await inside(node, "uid-web", "id -G")
             assert {"2000", "3000"} <= set(groups.split())
             assert "Read-only file system" in await inside(node, "uid-web", "touch /file 2>&1")
-            assert await inside(node, "uid-web", "touch /work/a && stat -c %u:%g:%a /work/a /work") == (
-                "7:2000:644\n0:2000:2777"
-            )
+            assert await inside(
+                node, "uid-web", "touch /scratch/a && stat -c %u:%g:%a /scratch/a /scratch"
+            ) == ("7:2000:644\n0:2000:2777")
 
     play(scenario)
 
@@ -125,7 +125,7 @@ def test_what_this_engine_cannot_give_waits_with_the_reason(
     context, mount, why = case
 
     async def scenario(host: Host) -> None:
-        mounts = [{"name": "work", "mountPath": "/work", **mount}]
+        mounts = [{"name": "work", "mountPath": "/scratch", **mount}]
         app = container("app", FOREVER, securityContext=context, volumeMounts=mounts)
         async with host.agent() as node:
             host.api.put(a_pod(containers=[app], volumes=[{"name": "work", "emptyDir": {}}]))
