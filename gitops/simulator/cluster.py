@@ -116,6 +116,7 @@ class Cluster:
 
     def calm(self) -> None:
         """From now on nothing goes wrong. One master, every node that is not dead in reach."""
+        self.invariants.calms()
         self.faults = Faults(late_seconds=0.0, epochs=self.faults.epochs)
         for node in self.nodes.values():
             node.reconnect()

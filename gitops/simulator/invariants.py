@@ -44,6 +44,7 @@ class Invariants:
         self._sizes = Sizes(world.store.view())
         self._numbers: object = []
         self._disturbed_at = self._led_at = self._given_up_at = -1e9
+        self._blind_seconds, self._blind_until = 0.0, -1e9
 
     def disturbed(self) -> None:
         """From now on, for a while, controllers may act on what is no longer so."""
@@ -53,13 +54,19 @@ class Invariants:
         """Another master, which may know less than the one before; or two of them."""
         self._led_at = self._world.agenda.seconds
 
+    def calms(self) -> None:
+        """Nothing goes wrong from now on; what was lost before is found as late as ever."""
+        self._blind_seconds = self._world.faults.blind_seconds
+        self._blind_until = self._world.agenda.seconds + self._blind_seconds
+
     def _moment(self) -> Moment:
         seconds, faults = self._world.agenda.seconds, self._world.faults
         disputed = seconds - self._led_at < faults.disputed_seconds
+        blind = max(faults.blind_seconds, self._blind_seconds if seconds < self._blind_until else 0.0)
         return Moment(
-            excused=disputed or seconds - self._disturbed_at < faults.blind_seconds,
+            excused=disputed or seconds - self._disturbed_at < blind,
             disputed=disputed,
-            seen_by_all=self._world.agenda.now() - timedelta(seconds=faults.blind_seconds),
+            seen_by_all=self._world.agenda.now() - timedelta(seconds=blind),
         )
 
     def check(self, txn: Txn, batch: Batch, look: tuple[Commit, tuple[str, ...]] | None) -> None:

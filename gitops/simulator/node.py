@@ -92,8 +92,8 @@ class HollowNode(Follower):
     # The agent's life.
 
     def start(self) -> None:
-        """An agent begins: it lists its pods, finds what runs, and follows from there."""
-        self._cares = {}
+        """An agent begins, and none that was here before goes on: it lists its pods, finds what runs, and follows."""
+        self._drop()
         for pod in self._world.store.view().on_node(POD, self.name):
             self._care(uid(pod)).pod = pod
         self.cursor = len(self._world.batches)
@@ -107,12 +107,15 @@ class HollowNode(Follower):
 
     def crash(self) -> None:
         """The agent dies and is started again in a moment; what runs goes on. Cut off, it begins when it can list."""
-        for care in self._cares.values():
-            care.dropped = True
-        self._cares = {}
+        self._drop()
         was_deaf, self.deaf = self.deaf, True
         if not was_deaf:
             self._agenda.after(self._random.uniform(0.1, 3.0), self._back)
+
+    def _drop(self) -> None:
+        for care in self._cares.values():
+            care.dropped = True
+        self._cares = {}
 
     def _back(self) -> None:
         if not self.dead:
