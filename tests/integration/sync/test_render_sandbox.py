@@ -3,10 +3,12 @@
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import struct
 import subprocess
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from gitops.sync.render.sandbox import Sandbox
 from tests.tools.kubectl import renderers
 
 CAP_SYS_ADMIN = 21
+LIMITED = (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
 PROBE_SECONDS_MAX = 20
 
 
@@ -46,6 +49,7 @@ def probes() -> dict[str, str]:
         "process": str(os.getpid()),
         "again": str(libc.unshare(0x10000000)),
         "root again": tried(lambda: os.setuid(0)),
+        "limits": ",".join(str(resource.getrlimit(one)[1]) for one in LIMITED),
     }
 
 
@@ -64,9 +68,11 @@ def confined(tmp_path: Path, before: Callable[[], None] = lambda: None) -> dict[
     folder.mkdir(mode=0o700)
     binary = os.open(renderers() / "kubectl", os.O_RDONLY)
     reading, writing = os.pipe()
+    seen, may_go = os.pipe()
     pid = os.fork()
     if pid == 0:
         signal.alarm(PROBE_SECONDS_MAX)
+        os.close(may_go)
         try:
             before()
             private = Private(str(folder))
@@ -82,15 +88,24 @@ def confined(tmp_path: Path, before: Callable[[], None] = lambda: None) -> dict[
                 os.write(writing, json.dumps(told).encode())
                 os._exit(0)
             os.waitpid(inner, 0)
+            os.close(writing)
+            os.read(seen, 1)  # It is looked at from outside first.
+        except BaseException:  # noqa: BLE001 # The top of a process: nobody else would tell.
+            traceback.print_exc()
         finally:
             os._exit(0)
-    os.close(writing)
-    os.close(binary)
+    for mine in (writing, binary, seen):
+        os.close(mine)
     with os.fdopen(reading, "rb") as pipe:
         answer = pipe.read()
+    network = Path(f"/proc/{pid}/ns/net").readlink()
+    os.close(may_go)
     os.waitpid(pid, 0)
     found: dict[str, str] = json.loads(answer)
-    return found
+    return {
+        **found,
+        "network": "the host's" if network == Path("/proc/self/ns/net").readlink() else "its own",
+    }
 
 
 def test_a_renderer_sees_its_files_and_nothing_else(tmp_path: Path) -> None:
@@ -103,6 +118,8 @@ def test_a_renderer_sees_its_files_and_nothing_else(tmp_path: Path) -> None:
     assert found["process"] == "1"  # It can send nobody a signal.
     assert found["again"] == "-1"
     assert "network" in found["held"]
+    assert found["network"] == "its own"
+    assert found["limits"] == f"5,{2 << 30},64,64"
     assert "empty root" in found["held"]
 
 
