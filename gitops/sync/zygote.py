@@ -5,25 +5,21 @@ The zygote is a fresh process with a clean environment, so nothing of the master
 
 import logging
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Final, Literal, NamedTuple
 
 import orjson
 
 from gitops.kinds.errors import Unavailable
+from gitops.sync.render.forks import Forks, kill
 from gitops.sync.render.parse import Failure, Parsed, of_json
 from gitops.sync.render.wire import Closed, receive_frame, send_frame
 
 log = logging.getLogger(__name__)
 
-START_SECONDS_MAX: Final = 30.0
 FILE_SECONDS_MAX: Final = 10.0  # The densest 3 MB take 3 s on a busy machine.
 ANSWER_BYTES_MAX: Final = 64 << 20
 CHILD_FILES_MAX: Final = (
@@ -41,15 +37,25 @@ class Parser:
     def __init__(self, empty_root: Path) -> None:
         """`empty_root`: a directory of ours that stays empty, the parser's whole file system."""
         self._empty_root = empty_root
-        self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self.isolation = "not started"
+        self._forks = Forks("the parser's process", "gitops.sync.render.child", [str(empty_root)])
+
+    @property
+    def isolation(self) -> str:
+        """What the zygote has given up."""
+        return self._forks.hello or "not started"
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's; None: it has not been started."""
+        return self._forks.pid
 
     def start(self) -> None:
         """Start the zygote if it does not run. Unavailable: it does not come up."""
-        with self._lock:
-            self._start()
+        self._empty_root.mkdir(parents=True, exist_ok=True)
+        self._empty_root.chmod(0o555)
+        if self._forks.start():
+            fields = {"pid": self.pid, "isolation": self.isolation}
+            log.info("parser started", extra={"fields": fields})
 
     def is_confined(self) -> bool:
         """Whether what reads a repository cannot reach our files. Unavailable: it does not come up."""
@@ -84,80 +90,20 @@ class Parser:
 
     def close(self) -> None:
         """End the zygote; its children end with their sockets."""
-        with self._lock:
-            self._end()
+        self._forks.close()
 
     @contextmanager
     def _child(self) -> "Iterator[_Child]":
+        self.start()
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                pidfd = self._forked(theirs)
+                pidfd = self._forks.fork(theirs.fileno())
             child = _Child(ours, pidfd)
             try:
                 yield child
             finally:
                 child.kill()
-
-    def _forked(self, theirs: socket.socket) -> int:
-        """A pidfd of a new child that answers on `theirs`. A zygote that has ended is started again, once."""
-        with self._lock:
-            for attempt in (1, 2):
-                self._start()
-                assert self._control is not None
-                try:
-                    socket.send_fds(self._control, [b"+"], [theirs.fileno()])
-                    self._control.settimeout(START_SECONDS_MAX)
-                    _, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
-                    if descriptors:
-                        return descriptors[0]
-                except OSError as error:
-                    if attempt == 2:
-                        raise Unavailable(f"the parser's process does not answer: {error}") from error
-                self._end()
-        raise Unavailable("the parser's process has ended")
-
-    def _start(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        self._end()
-        self._empty_root.mkdir(parents=True, exist_ok=True)
-        self._empty_root.chmod(0o555)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [
-                sys.executable,
-                "-m",
-                "gitops.sync.render.child",
-                str(theirs.fileno()),
-                str(self._empty_root),
-            ]
-            self._process = subprocess.Popen(
-                command,
-                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LANG": "C.UTF-8"},
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                start_new_session=True,  # A terminal's Ctrl-C is for the master alone.
-            )
-        try:
-            hello = receive_frame(ours, bytes_max=1_000, timeout_seconds=START_SECONDS_MAX)
-        except (OSError, ValueError) as error:
-            ours.close()
-            self._end()
-            raise Unavailable("the parser's process does not start") from error
-        self._control, self.isolation = ours, hello.decode()
-        log.info("parser started", extra={"fields": {"pid": self._process.pid, "isolation": self.isolation}})
-
-    def _end(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
 
 def unpacked(answer: bytes | Failure) -> Parsed:
@@ -202,6 +148,5 @@ class _Child:
         return _Answer(None, answer)
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        kill(self._pidfd)
         os.close(self._pidfd)

@@ -35,8 +35,8 @@ def endless(site: Site) -> str:
 
 
 def zygote_of(parser: Parser) -> int:
-    assert parser._process is not None
-    return parser._process.pid
+    assert parser.pid is not None
+    return parser.pid
 
 
 def children_of(pid: int) -> list[int]:

@@ -10,11 +10,13 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple, NoReturn
 
 from gitops.sync.render.confine import Private
+from gitops.sync.render.fork_server import say_nothing, serve_forks
 from gitops.sync.render.wire import receive_frame, send_frame
 
 ORDER_BYTES_MAX: Final = 8 << 20
@@ -22,7 +24,6 @@ FILE_BYTES_MAX: Final = 64 << 20
 OUTPUT_BYTES_MAX: Final = 16 << 20
 ERROR_BYTES_MAX: Final = 64 << 10
 WALL_SECONDS_MAX: Final = 10.0
-REAP_SECONDS: Final = 1.0
 NOT_STARTED: Final = 126  # The shell's word for a file that cannot be executed.
 ENVIRONMENT: Final = {"HOME": "/", "GOMAXPROCS": "1", "HELM_PLUGINS": "/nowhere"}  # And no PATH.
 
@@ -37,48 +38,16 @@ class End(NamedTuple):
 
 
 def main(control_fd: int) -> None:
-    """Fork a keeper for each socket and binary that arrive, answer with a pidfd of it, until the master is gone."""
+    """Fork a keeper for each socket and binary that arrive, until the master is gone."""
     with socket.socket(fileno=control_fd) as control:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
-        os.close(nothing)
-        send_frame(control, b"ready")
-        children = 0
-        while True:
-            ready, _, _ = select.select([control], [], [], REAP_SECONDS if children else None)
-            children -= _reaped()
-            if not ready:
-                continue
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
-            if not message:
-                return
-            requests, binary = descriptors
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _keep(socket.socket(fileno=requests), binary)
-            children += 1
-            os.close(requests)
-            os.close(binary)
-            pidfd = os.pidfd_open(pid)
-            socket.send_fds(control, [b"+"], [pidfd])
-            os.close(pidfd)
+        say_nothing(os.open(os.devnull, os.O_RDWR))
+        serve_forks(control, "ready", _keep, descriptors_max=2)
 
 
-def _reaped() -> int:
-    count = 0
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            count += 1
-    except ChildProcessError:
-        pass
-    return count
-
-
-def _keep(requests: socket.socket, binary: int) -> NoReturn:
+def _keep(descriptors: Sequence[int]) -> NoReturn:
     """One render: an order (JSON) and the files that it names, in; an end (JSON), output and errors, out."""
     try:
+        requests, binary = socket.socket(fileno=descriptors[0]), descriptors[1]
         order: dict[str, Any] = json.loads(receive_frame(requests, bytes_max=ORDER_BYTES_MAX))
         contents = [receive_frame(requests, bytes_max=FILE_BYTES_MAX) for _ in order["paths"]]
         private = Private(order["folder"])

@@ -4,19 +4,19 @@ Run as `python -m gitops.sync.render.child FD EMPTY_ROOT`; `gitops/sync/zygote.p
 """
 
 import os
-import select
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import orjson
 
+from gitops.sync.render.fork_server import say_nothing, serve_forks
 from gitops.sync.render.isolate import isolate, limit
 from gitops.sync.render.parse import field_lines, parse, parse_input, parse_rendered, to_json
 from gitops.sync.render.wire import Closed, receive_frame, send_frame
 
 REQUEST_BYTES_MAX: Final = 20 << 20  # What a renderer puts out is the largest.
-REAP_SECONDS: Final = 1.0
 _SAMPLES: Final = (  # Every road once: what Python loads on first use cannot be loaded from an empty root.
     b"\xef\xbb\xbfa: {b: [1, 1.5, 2020-01-01, *c]}",
     b'{"a": "\\ud83d',
@@ -40,38 +40,8 @@ def main(control_fd: int, empty_root: str) -> None:
             field_lines(sample, 0)
         nothing = os.open(os.devnull, os.O_RDWR)
         isolation = isolate(empty_root)
-        for descriptor in (0, 1, 2):  # A traceback would show what a repository holds.
-            os.dup2(nothing, descriptor)
-        os.close(nothing)
-        send_frame(control, isolation.encode())
-        children = 0
-        while True:
-            ready, _, _ = select.select([control], [], [], REAP_SECONDS if children else None)
-            children -= _reaped()
-            if not ready:
-                continue
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-            if not message:
-                return
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _serve(socket.socket(fileno=descriptors[0]))
-            children += 1
-            os.close(descriptors[0])
-            pidfd = os.pidfd_open(pid)
-            socket.send_fds(control, [b"+"], [pidfd])
-            os.close(pidfd)
-
-
-def _reaped() -> int:
-    count = 0
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            count += 1
-    except ChildProcessError:
-        pass
-    return count
+        say_nothing(nothing)
+        serve_forks(control, isolation, _serve, descriptors_max=1)
 
 
 def _answer(question: dict[str, Any], content: bytes) -> dict[str, Any]:
@@ -80,11 +50,12 @@ def _answer(question: dict[str, Any], content: bytes) -> dict[str, Any]:
     return to_json(_READERS[question["as"]](content))
 
 
-def _serve(requests: socket.socket) -> NoReturn:
+def _serve(descriptors: Sequence[int]) -> NoReturn:
     """Answer until the master hangs up. A request is a question (JSON) and a text."""
-    limit()
     status = 1
     try:
+        limit()
+        requests = socket.socket(fileno=descriptors[0])
         while True:
             question = orjson.loads(receive_frame(requests, bytes_max=REQUEST_BYTES_MAX))
             content = receive_frame(requests, bytes_max=REQUEST_BYTES_MAX)

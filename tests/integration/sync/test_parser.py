@@ -22,9 +22,8 @@ def parser(tmp_path: Path) -> Iterator[Parser]:
 
 
 def zygote_of(parser: Parser) -> int:
-    process = parser._process
-    assert process is not None
-    return process.pid
+    assert parser.pid is not None
+    return parser.pid
 
 
 def test_files_come_back_as_trees_in_order(parser: Parser) -> None:
@@ -93,11 +92,11 @@ def test_its_environment_holds_nothing_of_ours(tmp_path: Path, monkeypatch: pyte
 
 def test_it_ends_with_its_master(parser: Parser) -> None:
     pid = zygote_of(parser)
-    control = parser._control
+    control = parser._forks._control
     assert isinstance(control, socket.socket)
     control.close()
 
-    process = parser._process
+    process = parser._forks._process
     assert process is not None
     assert process.wait(10) == 0
     assert not Path(f"/proc/{pid}").exists()

@@ -212,9 +212,9 @@ def test_a_server_that_was_killed_is_started_again(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path / "render")
     binary = os.open(renderers() / "kubectl", os.O_RDONLY)
     assert sandbox.run(binary, ("kubectl", "version", "--client"), ()).status == 0
-    process = sandbox._process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    server = sandbox._forks.pid
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
 
     assert sandbox.run(binary, ("kubectl", "version", "--client"), ()).status == 0
     sandbox.close()
