@@ -1,15 +1,10 @@
 """What a confined renderer can and cannot do, tried from within; on this host, and on one that allows no namespaces."""
 
-import ctypes
 import json
 import os
-import resource
 import signal
-import socket
-import struct
 import subprocess
-import traceback
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,90 +12,31 @@ import pytest
 
 from gitops.sync.render import confine
 from gitops.sync.render.box import OUTPUT_BYTES_MAX
-from gitops.sync.render.confine import UID, Private
+from gitops.sync.render.confine import UID
 from gitops.sync.render.sandbox import Sandbox
+from tests.integration.sync import confined_probe
 from tests.tools.kubectl import renderers
 
-CAP_SYS_ADMIN = 21
-LIMITED = (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
-PROBE_SECONDS_MAX = 20
 
-
-def tried(act: Callable[[], Any]) -> str:
-    try:
-        return f"done: {act()}"
-    except OSError as error:
-        return f"refused: {error.strerror}"
-
-
-def probes() -> dict[str, str]:
-    """Run by a process that is confined. What Python needs for it is loaded already."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return {
-        "user": str(os.getuid()),
-        "root": ",".join(sorted(map(str, Path().iterdir()))),
-        "read": tried(lambda: Path("input").read_text()),
-        "host": tried(lambda: list(Path("/etc").iterdir())),
-        "proc": tried(lambda: Path("/proc/self/environ").read_bytes()),
-        "write": tried(lambda: Path("output").write_text("x")),
-        "tcp": tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)),
-        "udp": tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
-        "unix": tried(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)),
-        "process": str(os.getpid()),
-        "again": str(libc.unshare(0x10000000)),
-        "root again": tried(lambda: os.setuid(0)),
-        "limits": ",".join(str(resource.getrlimit(one)[1]) for one in LIMITED),
-    }
-
-
-def without_namespaces() -> None:
-    """As in a container: root, but without CAP_SYS_ADMIN."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
-    assert libc.capget(header, data) == 0
-    held = struct.unpack("6I", data.raw)
-    kept = [word & ~(1 << CAP_SYS_ADMIN) if place < 2 else word for place, word in enumerate(held)]
-    assert libc.capset(header, struct.pack("6I", *kept)) == 0
-
-
-def confined(tmp_path: Path, before: Callable[[], None] = lambda: None) -> dict[str, str]:
+def confined(tmp_path: Path, *, namespaces: bool = True) -> dict[str, str]:
+    """What a process found that was confined as a renderer is; `network` is looked at from outside."""
     folder = tmp_path / "private"
     folder.mkdir(mode=0o700)
     binary = os.open(renderers() / "kubectl", os.O_RDONLY)
     reading, writing = os.pipe()
     seen, may_go = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(PROBE_SECONDS_MAX)
+    given = (binary, writing, seen)
+    # An interpreter of its own: with what the test run holds open by now, its own limits would end it.
+    command = [sys.executable, "-m", confined_probe.__name__, str(folder)]
+    command += [*map(str, given), str(int(namespaces))]
+    with subprocess.Popen(command, pass_fds=given) as probe:
+        for theirs in given:
+            os.close(theirs)
+        with os.fdopen(reading, "rb") as pipe:
+            answer = pipe.read()
+        network = Path(f"/proc/{probe.pid}/ns/net").readlink()
         os.close(may_go)
-        try:
-            before()
-            private = Private(str(folder))
-            private.enter()
-            Path("input").write_text("hello")
-            private.seal(binary)
-            inner = (
-                os.fork()
-            )  # The first process in a new space of process ids cannot be signalled by itself.
-            if inner == 0:
-                private.limit()
-                told = {**probes(), "held": ", ".join(private.held)}
-                os.write(writing, json.dumps(told).encode())
-                os._exit(0)
-            os.waitpid(inner, 0)
-            os.close(writing)
-            os.read(seen, 1)  # It is looked at from outside first.
-        except BaseException:  # noqa: BLE001 # The top of a process: nobody else would tell.
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-    for mine in (writing, binary, seen):
-        os.close(mine)
-    with os.fdopen(reading, "rb") as pipe:
-        answer = pipe.read()
-    network = Path(f"/proc/{pid}/ns/net").readlink()
-    os.close(may_go)
-    os.waitpid(pid, 0)
+    assert probe.returncode == 0
     found: dict[str, str] = json.loads(answer)
     return {
         **found,
@@ -133,7 +69,7 @@ def test_as_root_it_is_another_user_for_good(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has something to lose here")
 def test_where_namespaces_are_not_allowed_the_same_holds_by_other_means(tmp_path: Path) -> None:
-    found = confined(tmp_path, without_namespaces)
+    found = confined(tmp_path, namespaces=False)
 
     assert found["held"].startswith(f"empty root, uid {UID}")
     assert found["root"] == "input"
