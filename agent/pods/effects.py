@@ -18,6 +18,7 @@ from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
 from agent.pods.resources import limits_of
 from agent.pods.restarting import every_container
+from agent.pods.runtimes import runtime_of
 from agent.pods.security import mounts_of, needs_image_user, runs_as_root, sandbox_refusal, security_of
 from agent.pods.simulation import labels_of_simulation
 from agent.runtime.protocol import (
@@ -46,6 +47,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
     on_host = spec.get("hostNetwork", False)
     if why := sandbox_refusal(spec, means.node.confinement):
         raise Refused("FailedCreatePodSandBox", why)
+    runtime = await runtime_of(means, pod)
     spare = means.spares.take(pod) if means.spares is not None else None
     address = means.node.address if on_host else means.addresses.take(uid(pod))
     ports = () if on_host else host_ports(pod, address)
@@ -56,6 +58,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
         hostname=kernel_hostname(pod, means.node.names),
         host_network=on_host,
         host_ipc=spec.get("hostIPC", False),
+        runtime=runtime,
         sysctls={one["name"]: one["value"] for one in spec.get("securityContext", {}).get("sysctls", ())},
         hosts=hosts_file(pod, address, means.node.names),
         resolv_conf=resolv_conf(pod, means.node.names),

@@ -4,9 +4,9 @@ The engine's own seccomp profile is kept where Kubernetes would run unconfined. 
 Source: kubernetes/pkg/kubelet/kuberuntime (`security_context`) and pkg/securitycontext.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -69,12 +69,6 @@ def read_profile(folder: Path, name: str) -> str:
 
 def sandbox_refusal(spec: PodSpec, host: Confinement) -> str:
     """Why the node cannot make this pod's sandbox as it asks; '' if it can."""
-    whole = cast(Mapping[str, object], spec)  # Its type has what is acted on alone.
-    if runtime := whole.get("runtimeClassName"):
-        return (
-            f'runtimeClassName "{runtime}" is not acted on yet, and under the engine\'s default runtime this pod '
-            "would be less isolated than it asks: leave runtimeClassName out"
-        )
     if spec.get("hostUsers", True) or host.user_namespaces:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The ConfigMaps and Secrets that the pods of this node name: each followed once, while at least one pod needs it.
+"""The ConfigMaps, Secrets and RuntimeClasses that pods of this node name: each followed once, while one needs it.
 
 A node may read only what its pods name, so it follows object by object. Values of Secrets are `Sensitive` from the
 client on and are opened only where they are mounted or made an environment (`agent/volumes/references.py`).
@@ -15,6 +15,7 @@ from gitops.kinds.core.config import CONFIG_MAP, SECRET, ConfigMap, Secret
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.kind import Kind
+from gitops.kinds.node import RUNTIME_CLASS, RuntimeClass
 from gitops.kinds.objects import KubeObject
 from gitops.kinds.sensitive import Sensitive
 
@@ -25,7 +26,7 @@ KNOWN_SECONDS: Final = 10.0  # How long a pod waits to hear whether an object ex
 Follow = Callable[[Kind[KubeObject], str, str], AsyncIterator[KubeObject | None]]
 """kind, namespace, name -> its present state and every later one; None: there is none."""
 
-KINDS: Final = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
+KINDS: Final = {"ConfigMap": CONFIG_MAP, "Secret": SECRET, "RuntimeClass": RUNTIME_CLASS}
 
 
 class Sources:
@@ -44,6 +45,9 @@ class Sources:
 
     def secret(self, namespace: str, name: str) -> Secret | None:
         return cast(Secret | None, self._objects.get(Reference("Secret", namespace, name)))
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
+        return cast(RuntimeClass | None, self._objects.get(Reference("RuntimeClass", "", name)))
 
     def token(self, wanted: TokenWanted) -> Sensitive | None:
         return self._tokens.get(wanted) if self._tokens is not None else None

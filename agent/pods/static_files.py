@@ -104,7 +104,9 @@ def _referring(pod: Pod) -> Iterable[Problem]:
     """What can only be had from a master, which may be away."""
     spec = pod["spec"]
     if references(pod):
-        yield Problem("spec", "Forbidden: a static pod may not refer to Secrets or ConfigMaps")
+        yield Problem(
+            "spec", "Forbidden: a static pod may not refer to Secrets, ConfigMaps or a RuntimeClass"
+        )
     if any(kind in volume for volume in spec.get("volumes", ()) for kind in CLAIMING):
         yield Problem("spec.volumes", "Forbidden: a static pod may not refer to claims")
     if cast(Mapping[str, object], spec).get("serviceAccountName"):

@@ -32,6 +32,7 @@ from agent.runtime.docker_sessions import DockerSessions
 from agent.runtime.docker_stream import DockerStream
 from agent.runtime.protocol import (
     LABEL_CLUSTER,
+    LABEL_RUNTIME,
     SANDBOX,
     Capacity,
     ContainerSpec,
@@ -126,6 +127,9 @@ class DockerRuntime:
     async def info(self) -> EngineInfo:
         await self._ask(self._teller.ping)
         return self._info
+
+    async def has_runtime(self, name: str) -> bool:
+        return name in ((await self._ask(self._teller.info)).get("Runtimes") or {})
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         """A name may hold another pod's uid too (as its pod's name, or as its beginning): the engine finds too many."""
@@ -304,7 +308,8 @@ class DockerRuntime:
         if sandbox is None:
             pod = f"{spec.pod_namespace}/{spec.pod_name}"
             raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
-        body = container_body(self._cluster, spec, sandbox.id, oom_score_min=self._oom_min)
+        runtime = sandbox.labels.get(LABEL_RUNTIME, "")
+        body = container_body(self._cluster, spec, sandbox.id, runtime=runtime, oom_score_min=self._oom_min)
         before = spare_hostname(sandbox.labels)
         if before and spec.hostname:
             # Docker calls it as its sandbox, in its own variable too.

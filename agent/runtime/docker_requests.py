@@ -17,6 +17,7 @@ from agent.runtime.protocol import (
     LABEL_POD_NAME,
     LABEL_POD_NAMESPACE,
     LABEL_POD_UID,
+    LABEL_RUNTIME,
     LABEL_SANDBOX,
     LABEL_SPARE,
     SANDBOX,
@@ -80,10 +81,14 @@ def sandbox_body(
         "Image": image,
         # A container on the host's network has the host's name.
         **({} if spec.host_network else {"Hostname": spec.hostname[:HOSTNAME_MAX]}),
-        "Labels": _labels(cluster, spec, SANDBOX, 0),
+        "Labels": {
+            **_labels(cluster, spec, SANDBOX, 0),
+            **({LABEL_RUNTIME: spec.runtime} if spec.runtime else {}),
+        },
         "HostConfig": {
             "NetworkMode": "host" if spec.host_network else "none",
             "IpcMode": "host" if spec.host_ipc else "shareable",
+            **({"Runtime": spec.runtime} if spec.runtime else {}),
             "LogConfig": {"Type": "none", "Config": {}},
             "RestartPolicy": {"Name": "no"},
             "OomScoreAdj": max(SANDBOX_OOM_SCORE_ADJ, oom_score_min),
@@ -97,9 +102,14 @@ def sandbox_body(
 
 
 def container_body(
-    cluster: str, spec: ContainerSpec, sandbox_id: str, *, oom_score_min: int = OOM_SCORE_MIN
+    cluster: str,
+    spec: ContainerSpec,
+    sandbox_id: str,
+    *,
+    runtime: str = "",
+    oom_score_min: int = OOM_SCORE_MIN,
 ) -> dict[str, Any]:
-    """An app or init container in its pod's sandbox."""
+    """An app or init container in its pod's sandbox. `runtime`: the sandbox's own; '': the engine's default."""
     limits, security = spec.limits, spec.security
     options = ["no-new-privileges"] if security.no_new_privileges else []
     if security.seccomp:
@@ -110,6 +120,7 @@ def container_body(
         "NetworkMode": f"container:{sandbox_id}",
         "IpcMode": f"container:{sandbox_id}",
         "PidMode": _pid_mode(spec, sandbox_id),
+        **({"Runtime": runtime} if runtime else {}),
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
         "Mounts": [_mount(one) for one in spec.mounts],

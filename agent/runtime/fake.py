@@ -101,7 +101,8 @@ def image_id(reference: str) -> str:
 
 @dataclass(eq=False)
 class FakeRuntime:
-    """`down = True`: every call raises Unavailable. `images` None: every image is there.
+    """`down = True`: every call raises Unavailable. `images` None: every image is there; `runtimes` None: every
+    runtime is.
 
     Attributes:
         clock, sleep: UTC, and waiting for it to go on.
@@ -112,6 +113,7 @@ class FakeRuntime:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     journal: Path | None = None
     images: set[str] | None = None
+    runtimes: set[str] | None = None
     down: bool = False
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     output: dict[str, bytes] = field(default_factory=dict)  # By container id: what `logs` gives.
@@ -128,6 +130,10 @@ class FakeRuntime:
     async def info(self) -> EngineInfo:
         self._answer()
         return EngineInfo("simulated", "1.0", "1.41", "Gitward simulation", "0", "amd64", 8, 32 << 30)
+
+    async def has_runtime(self, name: str) -> bool:
+        self._answer()
+        return self.runtimes is None or name in self.runtimes
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         self._answer()

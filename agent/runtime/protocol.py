@@ -26,6 +26,9 @@ LABEL_SANDBOX: Final = "io.gitward.sandbox"  # The sandbox that a container was 
 LABEL_BACK_OFF: Final = "io.gitward.back-off-seconds"  # How long to wait when this attempt ends.
 LABEL_HOST_PORTS: Final = "io.gitward.host-ports"  # On a sandbox: ports of the node that lead to the pod.
 LABEL_ADDRESS: Final = "io.gitward.address"  # On a sandbox: the pod's address.
+LABEL_RUNTIME: Final = (
+    "io.gitward.runtime"  # On a sandbox: the engine's runtime, if it is not its default one.
+)
 LABEL_SPARE: Final = (
     "io.gitward.spare"  # On a sandbox that was made before its pod was known: what tells it apart.
 )
@@ -95,6 +98,7 @@ class SandboxSpec:
     hostname: str
     host_network: bool = False
     host_ipc: bool = False
+    runtime: str = ""  # Of the engine's runtimes; '': its default. Its containers have the same.
     sysctls: Mapping[str, str] = field(default_factory=dict)
     hosts: str = ""  # /etc/hosts and /etc/resolv.conf of every container of the pod; '': the engine's.
     resolv_conf: str = ""
@@ -225,6 +229,10 @@ class RuntimeEvent(NamedTuple):
 
 class Runtime(Protocol):
     async def info(self) -> EngineInfo: ...
+
+    async def has_runtime(self, name: str) -> bool:
+        """Whether the engine has a runtime of this name now: one may be registered while it runs."""
+        ...
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         """All containers of this cluster's pods, by label, running or not; of one pod if `pod_uid` is given.

@@ -1,6 +1,7 @@
-"""Which ConfigMaps and Secrets a pod needs, and what is known of them. Their values are opened here and nowhere else.
+"""Which ConfigMaps, Secrets and RuntimeClass a pod needs, and what is known of them.
 
-Pure. A node may read only what its pods name, so this list is also what it asks the API for.
+Pure. Secrets' values are opened here and nowhere else. A node may read only what its pods name, so this list is also
+what it asks the API for.
 """
 
 from base64 import b64decode
@@ -15,12 +16,12 @@ from gitops.kinds.errors import Invalid, NotFound
 from gitops.kinds.sensitive import Sensitive
 
 MOUNTED_BY_ITSELF: Final = "kube-api-access-"  # How admission names its volume.
-Source = Literal["ConfigMap", "Secret"]
+Source = Literal["ConfigMap", "Secret", "RuntimeClass"]
 WORDS: Final[Mapping[Source, str]] = {"ConfigMap": "configmap", "Secret": "secret"}
 
 
 class Reference(NamedTuple):
-    """A ConfigMap or Secret that a pod names."""
+    """A ConfigMap, Secret or (without a namespace) RuntimeClass that a pod names."""
 
     kind: Source
     namespace: str
@@ -75,7 +76,7 @@ def tokens_of(pod: Pod) -> frozenset[TokenWanted]:
 
 
 def references(pod: Pod) -> frozenset[Reference]:
-    """Everything that its environment, volumes and image pulls name."""
+    """Everything that its environment, volumes, image pulls and runtime name."""
     namespace, spec = pod["metadata"].get("namespace", ""), pod["spec"]
     named = [
         *_of_volumes(pod),
@@ -84,7 +85,10 @@ def references(pod: Pod) -> frozenset[Reference]:
     ephemeral = spec.get("ephemeralContainers", ())
     for container in (*spec.get("initContainers", ()), *spec["containers"], *ephemeral):
         named += _of_container(container)
-    return frozenset(Reference(kind, namespace, name) for kind, name in named if name)
+    found = {Reference(kind, namespace, name) for kind, name in named if name}
+    if runtime := spec.get("runtimeClassName"):
+        found.add(Reference("RuntimeClass", "", runtime))
+    return frozenset(found)
 
 
 def _of_container(container: Container) -> Iterator[tuple[Source, str]]:

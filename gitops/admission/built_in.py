@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from gitops.admission import allocate, node_ports
 from gitops.admission.priority import with_priority
+from gitops.admission.runtime_class import with_runtime_class
 from gitops.admission.service_account import with_account
 from gitops.admission.settings import Settings
 from gitops.admission.storage import protected_claim, protected_volume
@@ -59,7 +60,8 @@ def _holds_sealed(obj: KubeObject) -> bool:
 def created(view: Reader, kind: Kind[Any], obj: KubeObject, settings: Settings) -> KubeObject:
     """A new, defaulted object with what admission adds to its kind."""
     if kind is POD:
-        return with_account(view, completed_pod(with_priority(view, cast(Pod, obj))))
+        completed = completed_pod(with_priority(view, cast(Pod, obj)))
+        return with_account(view, with_runtime_class(view, completed))
     if kind is NAMESPACE:
         namespace = _labelled(cast(Namespace, obj))
         spec = {**namespace.get("spec", {}), "finalizers": [NAMESPACE_FINALIZER]}

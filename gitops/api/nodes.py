@@ -21,6 +21,7 @@ from gitops.kinds.core.storage import PERSISTENT_VOLUME, hosts_of
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.errors import Unauthorized
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
+from gitops.kinds.node import RUNTIME_CLASS
 from gitops.kinds.objects import annotations_of, is_going
 from gitops.kinds.selectors import FieldRequirements
 from gitops.reconcile import Reader
@@ -29,7 +30,7 @@ LEASE_NAMESPACE: Final = "kube-node-lease"
 MACHINE: Final = "gitward.io/machine"  # An annotation of a Node: to which machine its name was given.
 _READ: Final = ("get", "list", "watch")
 _WRITE: Final = ("update", "patch")
-_OPEN: Final = (SERVICE, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, NAMESPACE, NODE)
+_OPEN: Final = (SERVICE, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, NAMESPACE, NODE, RUNTIME_CLASS)
 
 
 def node_of(user: User) -> str | None:
@@ -139,7 +140,11 @@ def references(pod: Pod) -> Iterator[tuple[str, str, str]]:
                 yield "Secret", namespace, secret.get("secretName") or secret.get("name", "")
             if config_map := source.get("configMap"):
                 yield "ConfigMap", namespace, config_map.get("name", "")
-    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+    for container in (
+        one
+        for group in ("initContainers", "containers", "ephemeralContainers")
+        for one in spec.get(group) or ()
+    ):
         for source in container.get("envFrom") or ():
             yield from _of_environment(source.get("secretRef"), source.get("configMapRef"), namespace)
         for variable in container.get("env") or ():

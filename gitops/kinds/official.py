@@ -97,7 +97,6 @@ OFFICIAL: Final[tuple[Kind[Any], ...]] = (
         sub=("status", "approval"),
         fields=("spec.signerName",),
     ),
-    _cluster("node.k8s.io/v1", "RuntimeClass", "runtimeclasses"),
     _cluster(_STORAGE, "VolumeAttachment", "volumeattachments", sub=_STATUS),
     _cluster(_STORAGE, "CSIDriver", "csidrivers"),
     _cluster(_STORAGE, "CSINode", "csinodes"),

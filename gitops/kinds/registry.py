@@ -17,6 +17,7 @@ from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.gitward import GIT_SOURCE
 from gitops.kinds.kind import Kind
 from gitops.kinds.networking import INGRESS, INGRESS_CLASS
+from gitops.kinds.node import RUNTIME_CLASS
 from gitops.kinds.official import OFFICIAL
 from gitops.kinds.policy import POD_DISRUPTION_BUDGET
 from gitops.kinds.scheduling import PRIORITY_CLASS
@@ -43,6 +44,7 @@ ACTED_ON: Final[tuple[AnyKind, ...]] = (
     ENDPOINT_SLICE,
     ENDPOINTS,
     PRIORITY_CLASS,
+    RUNTIME_CLASS,
     POD_DISRUPTION_BUDGET,
     LEASE,
     GIT_SOURCE,

@@ -20,6 +20,7 @@ from docker.api.client import APIClient
 from docker.errors import DockerException
 
 ENV_HOST: Final = "GITWARD_TEST_DOCKER_HOST"
+RUNTIME: Final = "traced"  # A runtime beside runc: runc, by way of a script that writes down its calls.
 IMAGE: Final = "gitward.test/busybox:1"
 READY_SECONDS: Final = 30.0
 APPLETS: Final = (
@@ -82,6 +83,10 @@ def private_engine() -> Iterator[str]:
         f"{home}/pid",
     ]
     command += ["-H", host, "--bridge", "none", "--iptables=false", "--ip-forward=false"]
+    runtime = home / "runtime"
+    runtime.write_text(f'#!/bin/sh\necho "$@" >> {home}/runtime.calls\nexec runc "$@"\n')
+    runtime.chmod(0o755)
+    command += ["--add-runtime", f"{RUNTIME}={runtime}"]
     with (home / "log").open("wb") as log:
         engine = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:

@@ -3,11 +3,11 @@
 Runs after the schema (types are right) and after defaulting (what has a default is there).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from gitops.kinds import names, wording
-from gitops.kinds.core.container_checks import check_container
+from gitops.kinds.core.container_checks import check_container, check_resources
 from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
 from gitops.kinds.core.pod_parts import check_ephemeral
@@ -88,9 +88,11 @@ def _check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
         if value and (wrong := names.dns_label(value)):
             yield wording.invalid(f"{field}.{name}", value, wrong)
     yield from _check_name(spec, "serviceAccountName", field)
+    yield from _check_name(spec, "runtimeClassName", field)
+    if overhead := spec.get("overhead"):
+        yield from check_resources({"limits": overhead}, f"{field}.overhead")
     yield from names.check_labels(spec.get("nodeSelector"), f"{field}.nodeSelector")
-    for index, toleration in enumerate(spec.get("tolerations") or ()):
-        yield from _check_toleration(toleration, f"{field}.tolerations[{index}]")
+    yield from check_tolerations(spec.get("tolerations"), f"{field}.tolerations")
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         if wrong := names.ip(alias["ip"]):
             yield wording.invalid(f"{field}.hostAliases[{index}].ip", alias["ip"], wrong)
@@ -119,6 +121,11 @@ def _check_containers(spec: PodSpec, volumes: frozenset[str], field: str) -> Ite
             if (name := container.get("name", "")) in seen:
                 yield wording.duplicate(f"{at}.name", name)
             seen.add(name)
+
+
+def check_tolerations(tolerations: Sequence[Toleration] | None, field: str) -> Iterator[Problem]:
+    for index, toleration in enumerate(tolerations or ()):
+        yield from _check_toleration(toleration, f"{field}[{index}]")
 
 
 def _check_toleration(toleration: Toleration, field: str) -> Iterator[Problem]:

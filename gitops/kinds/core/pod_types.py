@@ -76,6 +76,8 @@ class PodSpec(TypedDict):
     affinity: NotRequired[Affinity]
     topologySpreadConstraints: NotRequired[list[TopologySpreadConstraint]]
     schedulingGates: NotRequired[list[PodSchedulingGate]]
+    runtimeClassName: NotRequired[str]
+    overhead: NotRequired[dict[str, str]]  # Admission takes it from the runtime class.
     priorityClassName: NotRequired[str]
     priority: NotRequired[int]  # Admission takes it from the class.
     preemptionPolicy: NotRequired[Literal["Never", "PreemptLowerPriority"]]

@@ -239,7 +239,7 @@ def test_an_unknown_or_repeated_field_is_an_error_a_warning_or_nothing(api: Serv
 
 
 def test_a_field_that_is_not_acted_on_yet_is_warned_of_once(api: Served) -> None:
-    text = WEB.replace("    spec:\n", "    spec:\n      runtimeClassName: fast\n")
+    text = WEB.replace("    spec:\n", "    spec:\n      resourceClaims: [{name: gpu}]\n")
 
     told = api.kubectl("create", "-f", a_file(api, text), both=True)
 

@@ -37,6 +37,7 @@ def test_every_way_to_refer_to_a_secret_or_configmap_is_seen() -> None:
     spec = {
         "containers": [container],
         "initContainers": [init],
+        "ephemeralContainers": [{"name": "look", "envFrom": [{"configMapRef": {"name": "c-look"}}]}],
         "volumes": volumes,
         "imagePullSecrets": [{"name": "s-pull"}],
     }
@@ -44,7 +45,7 @@ def test_every_way_to_refer_to_a_secret_or_configmap_is_seen() -> None:
     found = {(kind, name) for kind, namespace, name in references(a_pod(spec)) if namespace == "shop"}
 
     secrets = ("s-pull", "s-volume", "s-part", "s-env-from", "s-env", "s-init")
-    config_maps = ("c-volume", "c-part", "c-env-from", "c-env")
+    config_maps = ("c-volume", "c-part", "c-env-from", "c-env", "c-look")
     assert found == {*(("Secret", name) for name in secrets), *(("ConfigMap", name) for name in config_maps)}
 
 

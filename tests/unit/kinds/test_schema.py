@@ -101,7 +101,7 @@ def test_unknown_fields_can_be_told_from_other_violations() -> None:
 
 def test_what_is_in_the_schema_but_not_acted_on_is_named() -> None:
     pod = a_pod(
-        overhead={"cpu": "1"},
+        resourceClaims=[{"name": "gpu"}],
         containers=[a_container(volumeDevices=[{"name": "a"}])],
         volumes=[{"name": "a", "persistentVolumeClaim": {"claimName": "b"}}],
         unheardOf=1,
@@ -109,7 +109,7 @@ def test_what_is_in_the_schema_but_not_acted_on_is_named() -> None:
 
     assert schema.unsupported(POD, pod) == [
         "spec.containers[0].volumeDevices",
-        "spec.overhead",
+        "spec.resourceClaims",
     ]
     assert schema.unsupported(POD, a_pod(meta={"labels": {"a": "b"}, "finalizers": ["a/b"]})) == []
 
@@ -124,9 +124,12 @@ def test_a_value_that_is_not_acted_on_is_named_with_its_field() -> None:
     assert schema.warnings(
         POD,
         a_pod(
-            serviceAccountName="shop", runtimeClassName="kata", priority=0, terminationGracePeriodSeconds=0
+            serviceAccountName="shop",
+            resourceClaims=[{"name": "gpu"}],
+            priority=0,
+            terminationGracePeriodSeconds=0,
         ),
-    ) == ["spec.runtimeClassName is not acted on yet"]
+    ) == ["spec.resourceClaims is not acted on yet"]
 
 
 def test_what_defaulting_adds_is_not_reported() -> None:

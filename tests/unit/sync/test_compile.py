@@ -241,9 +241,9 @@ def test_a_broken_secret_is_told_without_its_value() -> None:
 def test_a_field_that_is_not_acted_on_is_a_warning_with_its_line() -> None:
     text = (
         DEPLOYMENT.format(replicas=1, image="image")
-        + "      topologySpreadConstraints: []\n      runtimeClassName: x\n"
+        + "      topologySpreadConstraints: []\n      resourceClaims: [{name: x}]\n"
     )
 
     assert compiled(a=text).warnings == (
-        "a.yaml:16: Deployment.apps shop/web: spec.template.spec.runtimeClassName is not acted on yet",
+        "a.yaml:16: Deployment.apps shop/web: spec.template.spec.resourceClaims is not acted on yet",
     )

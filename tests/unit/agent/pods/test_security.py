@@ -162,14 +162,6 @@ def test_user_namespaces_are_refused_where_the_engine_has_none() -> None:
     assert sandbox_refusal(pod["spec"], Confinement()).startswith("hostUsers: false needs user namespaces")
 
 
-def test_a_pod_that_asks_for_another_runtime_does_not_run_under_the_default_one() -> None:
-    pod = a_pod(containers=[{"name": "app", "image": "shop:1"}], runtimeClassName="gvisor")
-
-    assert sandbox_refusal(pod["spec"], Confinement()).startswith(
-        'runtimeClassName "gvisor" is not acted on yet'
-    )
-
-
 def test_read_only_to_its_depth_needs_an_engine_that_can() -> None:
     mount = {"name": "data", "mountPath": "/data", "readOnly": True, "recursiveReadOnly": "Enabled"}
     pod = a_pod(containers=[{"name": "app", "image": "shop:1", "volumeMounts": [mount]}])
