@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,9 +168,7 @@ class _Node:
                     _now,
                 )
             )
-            pods = await self._make_pods(
-                group, network, facts, static, cluster, pod_cidr, lambda: registration.labels
-            )
+            pods = await self._make_pods(group, network, registration, static, cluster, pod_cidr)
             group.create_task(pods.run())
             group.create_task(self._follow_pods(pods, static))
             group.create_task(static.run(_now, asyncio.sleep))
@@ -251,13 +249,12 @@ class _Node:
         self,
         group: asyncio.TaskGroup,
         network: NodeNetwork | SimulatedNetwork,
-        facts: RegisteredNode,
+        registration: Registration,
         api: PodApi,
         cluster: Cluster,
         pod_cidr: str,
-        labels: Callable[[], Mapping[str, str] | None],
     ) -> Pods:
-        settings = self._settings
+        settings, facts = self._settings, registration.facts
         volumes = (
             SimulatedVolumes() if settings.simulated else PodVolumes(settings.volumes_dir, self._persistent)
         )
@@ -303,7 +300,13 @@ class _Node:
             pulls=pulls,
             simulated=settings.simulated,
             spares=None if settings.simulated else spares,
-            admission=Admission(settings.name, facts.allocatable, labels, self._relief.conditions),
+            admission=Admission(
+                settings.name,
+                facts.allocatable,
+                lambda: registration.labels,
+                self._relief.conditions,
+                lambda: registration.taints,
+            ),
         )
         left = await volumes.uids()
         pods = self._pods = Pods(means, lambda: left)

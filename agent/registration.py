@@ -5,7 +5,7 @@ Source: kubernetes/pkg/kubelet (`kubelet_node_status.go`, `nodestatus/setters.go
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from agent.memory import Memory, remembering
 from agent.runtime.protocol import EngineInfo
 from gitops.client import Client
 from gitops.kinds.coordination import LEASE, Lease
-from gitops.kinds.core.node import NODE, Node, NodeStatus
+from gitops.kinds.core.node import NODE, Node, NodeStatus, Taint
 from gitops.kinds.errors import AlreadyExists, GitwardError, NotFound
 from gitops.kinds.networking import INGRESS_ADDRESS
 from gitops.kinds.objects import Condition, annotations_of, labels_of, micro_timestamp, timestamp
@@ -186,6 +186,10 @@ class Registration:
     def labels(self) -> Mapping[str, str] | None:
         """Of the node as the API has it; None: not known."""
         return labels_of(self._node) if self._node is not None else None
+
+    @property
+    def taints(self) -> Sequence[Taint]:
+        return self._node["spec"].get("taints", ()) if self._node is not None else ()
 
     async def pod_cidr(self) -> str:
         await self._ranged.wait()

@@ -4,24 +4,31 @@ The scheduler has mostly asked the same; whoever writes `spec.nodeName` by hand,
 Source: kubernetes/pkg/kubelet/lifecycle/predicate.go and pkg/kubelet/allocation.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from agent.pods.pressure import refusal
 from agent.pods.rejection import Rejection
 from gitops.kinds.core.amounts import PODS, Amounts, amount_of, requests_of, wants_node
+from gitops.kinds.core.node import Taint
 from gitops.kinds.core.pod import Container, Pod, is_terminal, pod_status
+from gitops.kinds.core.pod_os import LINUX
+from gitops.kinds.core.tolerations import tolerates
 from gitops.kinds.objects import uid
 
 ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104 # As a manifest says it, nothing listens there.
 AFFINITY: Final = "node(s) didn't match Pod's node affinity/selector"
+OS_LABEL: Final = "kubernetes.io/os"
+OTHER_OS_LABEL: Final = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"
+OTHER_OS: Final = "Failed to admit pod as the OS field doesn't match node OS"
+TAINTED: Final = "node(s) had taints that the pod didn't tolerate"
 BUSY_PORTS: Final = "node(s) didn't have free ports for the requested pod ports"
 
 
 class Admission:
     """The pods that this node has taken. `labels` None: the node's are not known, and nothing is refused for them.
 
-    `pressures`: what the node is short of: MemoryPressure, DiskPressure, PIDPressure.
+    `taints`: the node's. `pressures`: what the node is short of: MemoryPressure, DiskPressure, PIDPressure.
     """
 
     def __init__(
@@ -30,8 +37,9 @@ class Admission:
         allocatable: Mapping[str, str] | None = None,
         labels: Callable[[], Mapping[str, str] | None] = lambda: None,
         pressures: Callable[[], frozenset[str]] = frozenset,
+        taints: Callable[[], Iterable[Taint]] = tuple,
     ) -> None:
-        self._name, self._labels, self._pressures = name, labels, pressures
+        self._name, self._labels, self._taints, self._pressures = name, labels, taints, pressures
         self._capacity = {key: amount_of(key, text) for key, text in (allocatable or {}).items()}
         self._taken: dict[str, Pod] = {}
 
@@ -65,6 +73,8 @@ class Admission:
         if (short := refusal(pod, self._pressures())) is not None:
             return short
         labels = self._labels()
+        if (refused := _of_another_os(pod, labels)) is not None:
+            return refused
         if labels is not None and not wants_node(pod, self._name, labels):
             return Rejection("NodeAffinity", f"Predicate NodeAffinity failed: {AFFINITY}")
         if any(_collide(port, other) for port in _ports(pod) for other in self._busy(uid(pod))):
@@ -77,12 +87,25 @@ class Admission:
             capacity = self._capacity.get(name, 0 if "/" in name else None)
             if wanted and capacity is not None and used.get(name, 0) + wanted > capacity:
                 return _out_of(name, wanted, used.get(name, 0), capacity)
+        # Of the effects only this one is asked for here: the others are the scheduler's.
+        evicting = (one for one in self._taints() if one["effect"] == "NoExecute")
+        if any(not tolerates(pod["spec"].get("tolerations", ()), one) for one in evicting):
+            return Rejection("TaintToleration", f"Predicate TaintToleration failed: {TAINTED}")
         return None
 
     def _busy(self, pod_uid: str) -> Iterator[tuple[str, str, int]]:
         for one, pod in self._taken.items():
             if one != pod_uid:
                 yield from _ports(pod)
+
+
+def _of_another_os(pod: Pod, labels: Mapping[str, str] | None) -> Rejection | None:
+    asked = pod["spec"].get("nodeSelector", {}).get(OS_LABEL)
+    if labels is not None and asked is not None and asked != labels.get(OS_LABEL):
+        return Rejection("PodOSSelectorNodeLabelDoesNotMatch", OTHER_OS_LABEL)
+    if (pod["spec"].get("os") or {"name": LINUX})["name"] != LINUX:
+        return Rejection("PodOSNotSupported", OTHER_OS)
+    return None
 
 
 def allocated(pod: Pod) -> Pod:

@@ -98,6 +98,8 @@ def container_status(
     status["restartCount"] = max(newest.attempt, status["restartCount"])
     status["imageID"] = newest.image_id
     status["containerID"] = _id(newest)
+    if container.get("lifecycle", {}).get("stopSignal") and newest.stop_signal:
+        status["stopSignal"] = newest.stop_signal
     status["started"] = False
     earlier = [state for state in history[1:] if state.phase is Phase.EXITED]
     words = _Words(desired, observed, known)

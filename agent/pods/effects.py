@@ -106,6 +106,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         limits=limits_of(pod, container, means.node.memory_bytes),
         security=security,
         tty=container.get("tty", False),
+        stop_signal=container.get("lifecycle", {}).get("stopSignal", ""),
         stdin=container.get("stdin", False),
         stdin_once=container.get("stdinOnce", False),
         host_pid=pod["spec"].get("hostPID", False),

@@ -96,6 +96,7 @@ def container_state(found: Mapping[str, Any]) -> ContainerState:
         finished_at=(moment(state["FinishedAt"]) or created) if phase is Phase.EXITED else None,
         labels=labels,
         capacity=_capacity(found.get("HostConfig") or {}),
+        stop_signal=found["Config"].get("StopSignal") or "",
     )
 
 

@@ -154,6 +154,8 @@ def container_body(
         },
         "HostConfig": host,
     }
+    if spec.stop_signal:
+        body["StopSignal"] = spec.stop_signal
     if spec.command:
         body["Entrypoint"] = list(spec.command)
     if spec.args:

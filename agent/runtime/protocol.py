@@ -127,6 +127,7 @@ class ContainerSpec:
     stdin_once: bool = False  # The end of the first attachment's input is the end of the process's.
     host_pid: bool = False
     share_processes: bool = False  # The sandbox's PID namespace instead of one of its own.
+    stop_signal: str = ""  # '': the image's.
     processes_of: str = ""  # The id of a container whose PID namespace it joins.
     labels: Mapping[str, str] = field(default_factory=dict)
     hostname: str = ""  # Of its pod, for a container whose sandbox was made without knowing it.
@@ -153,6 +154,7 @@ class ContainerState(NamedTuple):
     finished_at: datetime | None
     labels: Mapping[str, str]
     capacity: Capacity | None = None  # None: the engine does not say.
+    stop_signal: str = ""  # That it states, or its image does; '': SIGTERM.
 
     @property
     def sandbox_id(self) -> str:
@@ -259,7 +261,7 @@ class Runtime(Protocol):
     async def start(self, container_id: str) -> None: ...
 
     async def stop(self, container_id: str, *, grace_seconds: float) -> None:
-        """SIGTERM (or the image's STOPSIGNAL), then SIGKILL after the grace. Returns when it has ended."""
+        """SIGTERM (or the container's own, or the image's), then SIGKILL after the grace. Returns when it has ended."""
         ...
 
     async def resize(self, container_id: str, capacity: Capacity) -> None:

@@ -132,6 +132,7 @@ class LifecycleHandler(TypedDict):
 class Lifecycle(TypedDict):
     postStart: NotRequired[LifecycleHandler]
     preStop: NotRequired[LifecycleHandler]
+    stopSignal: NotRequired[str]  # SIGUSR1, SIGRTMIN+3, … instead of the image's.
 
 
 class VolumeMount(TypedDict):

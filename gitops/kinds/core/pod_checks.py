@@ -10,6 +10,7 @@ from gitops.kinds import names, wording
 from gitops.kinds.core.container_checks import check_container, check_resources
 from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
+from gitops.kinds.core.pod_os import check_os
 from gitops.kinds.core.pod_parts import check_ephemeral
 from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleration
 from gitops.kinds.core.security import check_securities
@@ -74,6 +75,7 @@ def _check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
     yield from check_volumes(volumes, f"{field}.volumes")
     yield from _check_containers(spec, frozenset(volume.get("name", "") for volume in volumes), field)
     yield from check_securities(_raw(spec), field)
+    yield from check_os(_raw(spec), field)
     yield from wording.one_of(f"{field}.restartPolicy", spec["restartPolicy"], _RESTART)
     yield from wording.one_of(f"{field}.dnsPolicy", spec["dnsPolicy"], _DNS)
     yield from wording.not_negative(

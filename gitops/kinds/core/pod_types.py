@@ -8,6 +8,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from gitops.kinds.core.containers import Container, EphemeralContainer, ResourceRequirements
 from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
+from gitops.kinds.core.pod_os import PodOS
 from gitops.kinds.core.security import PodSecurityContext
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
@@ -52,6 +53,7 @@ class PodSpec(TypedDict):
     dnsPolicy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
     schedulerName: str
     securityContext: PodSecurityContext
+    os: NotRequired[PodOS]
     enableServiceLinks: bool
     initContainers: NotRequired[list[Container]]
     volumes: NotRequired[list[Volume]]
@@ -130,6 +132,7 @@ class ContainerStatus(TypedDict):
     state: NotRequired[ContainerState]
     lastState: NotRequired[ContainerState]
     containerID: NotRequired[str]
+    stopSignal: NotRequired[str]  # Of a container that states one.
     resources: NotRequired[ResourceRequirements]  # What the container has.
     allocatedResources: NotRequired[dict[str, str]]  # What the node keeps for it.
 

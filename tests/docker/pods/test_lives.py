@@ -82,3 +82,21 @@ def test_what_a_container_says_is_kept_up_to_a_bound(play: Play) -> None:
 async def last_line(runtime: DockerRuntime, container_id: str) -> bytes:
     chunks = runtime.logs(container_id, follow=False, tail_lines=1, since=None, timestamps=False)
     return b"".join([chunk async for chunk in chunks])
+
+
+def test_a_container_is_stopped_by_its_own_signal(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        script = f"trap 'exit 7' USR1; trap '' TERM; {FOREVER}"
+        app = {"name": "app", "image": IMAGE, "command": ["sh", "-c", script]}
+        async with host.agent() as node:
+            stopping = {"lifecycle": {"stopSignal": "SIGUSR1"}}
+            host.api.put(a_pod(containers=[{**app, **stopping}], os={"name": "linux"}))
+            pod = await node.until("uid-web", is_ready)
+            assert status_of(pod)["stopSignal"] == "SIGUSR1"
+
+            host.api.ask_delete("uid-web", 60)
+            await node.until_gone("uid-web")
+            last = host.api.statuses[-1][1]["containerStatuses"][0]
+            assert last["state"]["terminated"]["exitCode"] == 7
+
+    play(scenario)

@@ -137,6 +137,37 @@ def test_defaulting_twice_is_defaulting_once_and_shares_the_object(parts: list[d
 BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no container": ({"containers": []}, ["spec.containers: Required value"]),
     "no image": ({"containers": [{"name": "a"}]}, ["spec.containers[0].image: Required value"]),
+    "a stop signal without a system": (
+        {"containers": [a_container(lifecycle={"stopSignal": "SIGUSR1"})]},
+        [
+            "spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty "
+            "`spec.os.name`"
+        ],
+    ),
+    "a stop signal of another system": (
+        {"containers": [a_container(lifecycle={"stopSignal": "SIGUSR1"})], "os": {"name": "windows"}},
+        [
+            'spec.containers[0].lifecycle.stopSignal: Unsupported value: "SIGUSR1": supported values: "SIGKILL", '
+            '"SIGTERM"'
+        ],
+    ),
+    "a system that is none": (
+        {"os": {"name": "plan9"}},
+        ['spec.os.name: Unsupported value: "plan9": supported values: "linux", "windows"'],
+    ),
+    "options of Windows on Linux": (
+        {"os": {"name": "linux"}, "securityContext": {"windowsOptions": {"hostProcess": True}}},
+        ["spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod"],
+    ),
+    "a runtime class whose name is none": (
+        {"runtimeClassName": "gVisor"},
+        [
+            'spec.runtimeClassName: Invalid value: "gVisor": a lowercase RFC 1123 subdomain must consist of lower '
+            "case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. "
+            "'example.com', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        ],
+    ),
     "two of one name": (
         {"containers": [a_container(), a_container()]},
         ['spec.containers[1].name: Duplicate value: "web"'],

@@ -7,11 +7,16 @@ import pytest
 from agent.pods.admission import Admission, allocated
 from agent.pods.rejection import Rejection, rejection
 from gitops.kinds.core.amounts import requests_of
+from gitops.kinds.core.node import Taint
 from gitops.kinds.core.pod import Pod
 from tests.agent_world import a_pod
 
 ROOM = {"cpu": "1", "memory": "1Gi", "pods": "3"}
-LABELS = {"disk": "ssd", "zone": "a"}
+LABELS = {"disk": "ssd", "zone": "a", "kubernetes.io/os": "linux"}
+TAINTS: list[Taint] = [
+    {"key": "broken", "value": "disk", "effect": "NoExecute"},
+    {"key": "dedicated", "effect": "NoSchedule"},
+]
 
 
 def asking(name: str = "new", cpu: str = "", memory: str = "", port: int = 0, **spec: Any) -> Pod:
@@ -44,6 +49,18 @@ ROWS: dict[str, tuple[Pod, Rejection | None]] = {
         asking(nodeSelector={"disk": "hdd"}),
         Rejection("NodeAffinity", AFFINITY),
     ),
+    "another system's label": (
+        asking(nodeSelector={"kubernetes.io/os": "windows"}),
+        Rejection(
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        ),
+    ),
+    "another system": (
+        asking(os={"name": "windows"}),
+        Rejection("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"),
+    ),
+    "this system": (asking(os={"name": "linux"}, nodeSelector={"kubernetes.io/os": "linux"}), None),
     "an affinity that holds": (asking(affinity=affine(["a", "b"])), None),
     "an affinity that does not": (asking(affinity=affine(["b"])), Rejection("NodeAffinity", AFFINITY)),
 }
@@ -55,6 +72,25 @@ def test_a_node_that_runs_one_pod(pod: Pod, refused: Rejection | None) -> None:
     assert node.admit(asking("first", cpu="500m", port=8080)) is None
 
     assert node.admit(pod) == refused
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "taken"),
+    [
+        ([], False),
+        ([{"key": "broken", "operator": "Exists", "effect": "NoSchedule"}], False),
+        ([{"key": "broken", "value": "disk", "effect": "NoExecute"}], True),
+        ([{"key": "broken", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}], True),
+        ([{"operator": "Exists"}], True),
+    ],
+)
+def test_a_node_that_evicts_takes_only_what_may_stay(tolerations: list[Any], taken: bool) -> None:
+    node = Admission("n1", ROOM, lambda: LABELS, taints=lambda: TAINTS)
+
+    refused = node.admit(asking(tolerations=tolerations))
+
+    why = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
+    assert refused == (None if taken else Rejection("TaintToleration", why))
 
 
 def test_pods_are_counted_and_those_that_ended_are_not() -> None:
