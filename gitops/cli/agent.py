@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import shutil
 import socket
 from contextlib import suppress
 from dataclasses import replace
@@ -16,17 +17,19 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agent.addresses import own_address
+from agent.network.settings import BRIDGE
 from agent.node import run_process
 from agent.settings import NodeSettings, config_path, read_config, write_config
+from agent.teardown import bridge_owner
 from gitops.cli import pidfile
 from gitops.cli.doctor.facts import Role, Wanted
 from gitops.cli.doctor.report import refuse_if_unfit
 from gitops.cli.settings import AgentSettings, limits_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, Credentials, logs
-from gitops.client.joining import SERVER_NAME, JoinToken, fetch_ca, join, new_key
+from gitops.client.joining import SERVER_NAME, JoinToken, ca_hash, fetch_ca, join, new_key
 from gitops.kinds.core.node import NODE
-from gitops.kinds.errors import Conflict, GitwardError, Unauthorized, Unavailable
+from gitops.kinds.errors import BadRequest, Conflict, GitwardError, Unauthorized, Unavailable
 from gitops.kinds.sensitive import Sensitive
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,9 @@ def run_agent(told: AgentSettings) -> None:
 def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
     """What this host joined as, with the flags of this start; joined now if it has not, or is not known any more."""
     known = _known(told)
-    if known is not None and not (told.join and asyncio.run(_is_forgotten(*known))):
+    if known is not None and not (
+        told.join and (_is_elsewhere(told, known[1]) or asyncio.run(_is_forgotten(*known)))
+    ):
         node, credentials = known
         credentials = replace(credentials, url=told.master or credentials.url)
         node = replace(
@@ -78,7 +83,7 @@ def _identity(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
             "`gitward token create` prints on the master"
         )
     else:
-        node, credentials = asyncio.run(_join(told))
+        node, credentials = asyncio.run(_join(told, owner=bridge_owner()))
     write_config(node, credentials)
     (told.data_dir / PENDING).unlink(missing_ok=True)
     return node, credentials
@@ -96,6 +101,13 @@ def _known(told: AgentSettings) -> tuple[NodeSettings, Credentials] | None:
     return found[0] if found else None
 
 
+def _is_elsewhere(told: AgentSettings, credentials: Credentials) -> bool:
+    """Whether the token is of another cluster than the one that was joined: the operator moves this host."""
+    with suppress(BadRequest):
+        return JoinToken.of(told.join).ca_hash != ca_hash(credentials.ca)
+    return False
+
+
 async def _is_forgotten(node: NodeSettings, credentials: Credentials) -> bool:
     """Whether the master says that this identity is nobody's. A master that is away says nothing."""
     async with Client(credentials, user_agent="gitward-agent") as client:
@@ -109,15 +121,17 @@ async def _is_forgotten(node: NodeSettings, credentials: Credentials) -> bool:
     return False
 
 
-async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
+async def _join(told: AgentSettings, *, owner: str | None) -> tuple[NodeSettings, Credentials]:
     token = JoinToken.of(told.join)
     name = told.node_name or socket.gethostname().lower()
     key = _pending_key(told.data_dir / PENDING)
     ca = await fetch_ca(told.master, token.ca_hash)
+    cluster = hashlib.sha256(ca).hexdigest()[:8]
+    _refuse_if_taken(cluster, owner)
     joined = await join(told.master, ca, token, name, key)
     node = NodeSettings(
         name=name,
-        cluster=hashlib.sha256(ca).hexdigest()[:8],
+        cluster=cluster,
         data_dir=told.data_dir,
         pod_cidr=joined.pod_cidr,
         service_cidr=joined.service_cidr,
@@ -132,8 +146,20 @@ async def _join(told: AgentSettings) -> tuple[NodeSettings, Credentials]:
         unsafe_sysctls=told.allowed_unsafe_sysctls,
         limits=limits_of(told),
     )
+    # What it was told as another node, or before it was deleted, is nothing to go by.
+    shutil.rmtree(node.memory_dir, ignore_errors=True)
     log.info("joined", extra={"fields": {"node": name, "master": told.master, "cluster": node.cluster}})
     return node, Credentials(told.master, ca, joined.cert, key, server_name=SERVER_NAME)
+
+
+def _refuse_if_taken(cluster: str, owner: str | None) -> None:
+    """Before the token is spent. `owner`: the cluster that has this host's network. Raises Conflict."""
+    if owner is not None and owner != cluster:
+        raise Conflict(
+            f"this host is a node of cluster {owner} (its link {BRIDGE} is there), and the token is of cluster "
+            f"{cluster}: one host is a node of one cluster; take it out of the other by `gitward down` (with "
+            "--data-dir, if that cluster's is another one), then join"
+        )
 
 
 def _pending_key(path: Path) -> Sensitive:

@@ -33,18 +33,27 @@ def run_down(data_dir: Path) -> None:
     _stop(data_dir, pidfile.UP, "up")
     _stop(data_dir, pidfile.AGENT, "agent")
     host = os.environ.get("DOCKER_HOST") or DOCKER_HOST
-    known = cluster_of(data_dir)
+    known = clusters_of(data_dir)
     owner = teardown.bridge_owner()
     # Without either there was no node with an engine here: a simulated one leaves nothing on the host.
-    had_node = (
-        any((data_dir / "agent").glob("*.json")) or (known is None and owner is not None) or owner == known
-    )
-    cluster = known or owner or _cluster_by_labels(host)
-    if cluster is None or (known is not None and not had_node):
+    had_node = any((data_dir / "agent").glob("*.json")) or owner in known
+    if known and not had_node:
+        typer.echo("nothing else to remove")
+        return
+    found = known or ([owner] if owner is not None else [])
+    if not found and (labelled := _cluster_by_labels(host)) is not None:
+        found = [labelled]
+    if not found:
         typer.echo("nothing else to remove")
         return
     if os.geteuid() != 0:
-        raise Forbidden(f"the node of cluster {cluster} is not removed: that needs root, use sudo")
+        raise Forbidden(f"the node of cluster {', '.join(found)} is not removed: that needs root, use sudo")
+    # The owner of the network last: as long as its bridge is there, `down` is not finished.
+    for cluster in sorted(found, key=lambda one: one == owner):
+        _remove(cluster, host, data_dir)
+
+
+def _remove(cluster: str, host: str, data_dir: Path) -> None:
     failure = _remove_containers(cluster, host, data_dir)
     _say(
         teardown.remove(
@@ -68,17 +77,22 @@ def _stop(data_dir: Path, name: str, command: str) -> None:
     typer.echo(f"stopped `{command}` (process {pid})")
 
 
-def cluster_of(data_dir: Path) -> str | None:
-    """Whose this directory is, None: nobody's yet. By the master's CA; on a node that joined, as it was told."""
+def clusters_of(data_dir: Path) -> list[str]:
+    """Whose this directory is: by what a node was told when it joined, and by the master's CA.
+
+    One as a rule, none where nothing ran yet. Several: a host that was a master's, or joined another cluster before.
+    """
+    found: list[str] = []
     for path in sorted((data_dir / "agent").glob("*.json")):
         with suppress(BadRequest):
-            return read_config(path)[0].cluster
+            found.append(read_config(path)[0].cluster)
     try:
-        return hashlib.sha256((data_dir / "pki" / "ca.crt").read_bytes()).hexdigest()[:8]
+        found.append(hashlib.sha256((data_dir / "pki" / "ca.crt").read_bytes()).hexdigest()[:8])
     except FileNotFoundError:
-        return None
+        pass
     except OSError as error:
         raise Forbidden(f"{error.filename}: {error.strerror}") from error
+    return list(dict.fromkeys(found))
 
 
 def _cluster_by_labels(host: str) -> str | None:

@@ -23,6 +23,7 @@ from gitops.kinds.errors import BadRequest
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 OVERLAY: Final = r"^(auto|direct|vxlan)$"
+MASTER: Final = re.compile(r"https://[^/\s]+")
 SERVICE_PROXY: Final = r"^(auto|iptables|nftables)$"
 SPARE_SANDBOXES_MAX: Final = 100  # Each keeps one of the node's 250 addresses.
 CONFIG_FILE: Final = Path("gitward.yaml")
@@ -41,9 +42,16 @@ def _address(text: str) -> str:
     if not text:
         return text
     host, _, port = text.rpartition(":")
-    ipaddress.ip_address(host.strip("[]"))
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("ADDR:PORT is wanted, such as 127.0.0.1:6443")
+    ipaddress.ip_address(host.strip("[]"))
+    return text
+
+
+def _master(text: str) -> str:
+    """`https://HOST:PORT`, or '' for the one that is known."""
+    if text and not MASTER.fullmatch(text):
+        raise ValueError("https://HOST:PORT is wanted, such as https://192.0.2.10:6443")
     return text
 
 
@@ -81,6 +89,7 @@ def _namespaced(name: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Master = Annotated[str, AfterValidator(_master)]
 Network4 = Annotated[str, AfterValidator(_network4)]
 PortRange = Annotated[str, AfterValidator(_ports)]
 Ip = Annotated[str, AfterValidator(_ip)]
@@ -93,7 +102,7 @@ class AgentSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    master: str = Field(pattern=r"^(https://[^/\s]+)?$")
+    master: Master
     join: str
     data_dir: Path
     node_name: str = Field(pattern=NODE_NAME)

@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 
 from gitops.client.credentials import Credentials, load_kubeconfig
+from gitops.client.unreached import why_unreached
 from gitops.client.wire import error_of, error_of_body, guarded, reveal
 from gitops.kinds.errors import Unavailable
 from gitops.kinds.kind import Kind
@@ -260,7 +261,7 @@ class Client:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        return Unavailable(f"API server {self.credentials.url}: {error or type(error).__name__}")
+        return Unavailable(f"API server {self.credentials.url}: {why_unreached(error)}")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._pool is None:

@@ -4,6 +4,7 @@ A token names the cluster's CA by its hash, so an agent that has nothing else kn
 token's secret. The key is made here and never leaves the machine. Source: kubeadm's discovery by token and CA hash.
 """
 
+import errno
 import hashlib
 import re
 import ssl
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gitops.client.unreached import why_unreached
 from gitops.client.wire import error_of_body
 from gitops.kinds.errors import BadRequest, Unauthorized, Unavailable
 from gitops.kinds.sensitive import Sensitive
@@ -24,6 +26,7 @@ from gitops.kinds.sensitive import Sensitive
 CA_PATH: Final = "/gitward/v1/ca"
 JOIN_PATH: Final = "/gitward/v1/join"
 SERVER_NAME: Final = "kubernetes"  # In every certificate of the API: a master may be reached by any address.
+LISTENS: Final = "it listens on loopback alone unless it was started with `--listen ADDRESS:PORT`"
 ANSWER_SECONDS: Final = 30.0
 ANSWER_MAX_BYTES: Final = 64 << 10
 _TOKEN: Final = re.compile(r"gw1\.([0-9a-f]{64})\.([a-z0-9]{8})\.([0-9a-f]{40})")
@@ -146,7 +149,9 @@ async def _asked(
                 raise error_of_body(found, answer.status)
             decoded = orjson.loads(found)
     except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-        raise Unavailable(f"master {url}: {error or type(error).__name__}") from error
+        refused = isinstance(error, OSError) and error.errno == errno.ECONNREFUSED
+        advice = f": {LISTENS}" if refused else ""
+        raise Unavailable(f"master {url}: {why_unreached(error)}{advice}") from error
     if not isinstance(decoded, dict):
         raise Unavailable(f"master {url}: gave no JSON object")
     return decoded

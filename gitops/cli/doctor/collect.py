@@ -45,7 +45,7 @@ from gitops.cli.doctor.facts import (
     Space,
     Wanted,
 )
-from gitops.cli.down import cluster_of
+from gitops.cli.down import clusters_of
 from gitops.kinds.errors import Forbidden, Invalid, Unavailable
 from gitops.sync.zygote import Parser
 
@@ -267,7 +267,7 @@ def _range_problem(wanted: Wanted) -> str:
     try:
         owner = bridge_owner()
         with suppress(Forbidden):
-            if owner is not None and owner != cluster_of(wanted.data_dir):
+            if owner is not None and owner not in clusters_of(wanted.data_dir):
                 return (
                     f"the link {BRIDGE} of this host belongs to cluster {owner}: one host is a node of one cluster; "
                     "run `gitward down` with the other's data directory first"

@@ -82,7 +82,7 @@ class Machine:
 
     def inside(self, *command: str) -> tuple[str, ...]:
         assert self.init is not None
-        return ("nsenter", "-n", "-m", "-p", "-t", str(self.init.pid), "--", *command)
+        return ("nsenter", "-n", "-m", "-p", "-u", "-t", str(self.init.pid), "--", *command)
 
     def run(self, *command: str) -> str:
         return run(*self.inside(*command))
@@ -90,7 +90,7 @@ class Machine:
     def boot(self, bridged: bool) -> None:
         """Namespaces, network, engine."""
         self.folder.mkdir(exist_ok=True)
-        command = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+        command = ("unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc",
                    "--propagation", "private", sys.executable, "-c", INIT)  # fmt: skip
         outer = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert outer.stdout is not None
@@ -99,6 +99,7 @@ class Machine:
         child = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()[0])
         self.init = _Process(child)  # type: ignore[assignment] # Only its pid is asked for.
         self.run("mount", "-t", "tmpfs", "tmpfs", "/run")  # Sockets and pids of each machine's own.
+        self.run("hostname", self.name)
         self._wire(bridged)
         self.start_engine()
 

@@ -41,6 +41,7 @@ RIGHT: dict[str, Any] = {
 WRONG = {
     "an interval below a second": ({"interval_seconds": 0.5}, "--interval: found 0.5, "),
     "an address without a port": ({"listen": "127.0.0.1"}, "--listen: found '127.0.0.1', "),
+    "an address that is a port alone": ({"listen": ":6443"}, "--listen: found ':6443', ADDR:PORT"),
     "an API that listens nowhere": ({"listen": ""}, "--listen: found '', "),
     "a host name instead of an address": ({"webhook_listen": "localhost:80"}, "--webhook-listen: found "),
     "a port that is none": (
