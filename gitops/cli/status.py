@@ -1,12 +1,14 @@
 """`gitward status`: what git says, what is live, and what holds it back."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gitops.cli.output import columns, emit
+from gitops.cli.workloads import ASKED_MAX, explained
 from gitops.client import Client
-from gitops.kinds.apps import DEPLOYMENT
+from gitops.kinds.apps import DEPLOYMENT, Deployment
 from gitops.kinds.core.node import NODE, Node
 from gitops.kinds.gitward import GIT_SOURCE, GitSource
 from gitops.kinds.health import health
@@ -28,20 +30,25 @@ async def _ask(kubeconfig: Path) -> dict[str, Any]:
         nodes = await client.list(NODE)
         deployments = await client.list(DEPLOYMENT)
         problem = await client.not_ready()
+        workloads = [one async for one in _workloads(client, deployments.items)]
     return {
         "problem": problem,
         "sources": [_source(source) for source in sources.items],
         "nodes": [_node(node) for node in nodes.items],
-        "workloads": [
-            {
-                "name": f"{deployment['metadata'].get('namespace')}/{deployment['metadata'].get('name')}",
-                "kind": "Deployment",
-                "health": health(deployment)[0],
-                "why": health(deployment)[1],
-            }
-            for deployment in deployments.items
-        ],
+        "workloads": workloads,
     }
+
+
+async def _workloads(client: Client, deployments: Sequence[Deployment]) -> AsyncIterator[dict[str, Any]]:
+    """Each with its health; pods are asked for only where something is missing."""
+    asked = 0
+    for deployment in deployments:
+        found = health(deployment)
+        if found.state != "Healthy" and asked < ASKED_MAX:
+            asked += 1
+            found = await explained(client, deployment)
+        name = f"{deployment['metadata'].get('namespace')}/{deployment['metadata'].get('name')}"
+        yield {"name": name, "kind": "Deployment", "health": found.state, "why": found.why}
 
 
 def _source(source: GitSource) -> dict[str, Any]:

@@ -4,14 +4,15 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import typer
 
 from gitops.cli.status import HELD
 from gitops.cli.usage import DeletionsHeld
+from gitops.cli.workloads import explained
 from gitops.client import Client
-from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET
+from gitops.kinds.apps import DEPLOYMENT, REPLICA_SET, Deployment, ReplicaSet
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, NotFound
 from gitops.kinds.gitward import GIT_SOURCE, MANAGER, CommitState, GitSource
@@ -24,6 +25,7 @@ POLL_SECONDS: Final = 0.25
 LOOK_SECONDS_MAX: Final = (
     900.0  # A first fetch may take five minutes; one that is on when we ask goes before ours.
 )
+LASTS_SECONDS: Final = 5.0  # What passes sooner is not worth a line in a pipeline's log.
 WAITED_FOR: Final = (DEPLOYMENT, REPLICA_SET, POD)
 
 
@@ -66,16 +68,34 @@ async def _report(client: Client, name: str, *, wait: bool, timeout_seconds: flo
         typer.echo(f"{name}: {_commit(source).get('declared', '')[:7] or 'nothing'} declared")
         return False
     missing = "it is looked at"
+    progress = _Progress(name)
     try:
         async with asyncio.timeout(timeout_seconds):
             async for missing in _missing(client, name):
-                if sys.stderr.isatty():
-                    typer.echo(f"\r\x1b[K{name}: {shown(missing)}", nl=False, err=True)
+                progress.tell(missing, asyncio.get_running_loop().time())
     except TimeoutError as error:
         raise NotSynced(f"{name}: not live and healthy after {timeout_seconds:g} s: {missing}") from error
     if sys.stderr.isatty():
         typer.echo("\r\x1b[K", nl=False, err=True)
     return _told_live(name, await client.get(GIT_SOURCE, "", name))
+
+
+class _Progress:
+    """On a terminal one line that changes; elsewhere, as in a pipeline's log, a line for each reason that lasts."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._missing, self._since, self._is_told = name, "", 0.0, False
+
+    def tell(self, missing: str, now: float) -> None:
+        """`now`: seconds of any clock that only goes forward."""
+        if sys.stderr.isatty():
+            typer.echo(f"\r\x1b[K{self._name}: {shown(missing)}", nl=False, err=True)
+            return
+        if missing != self._missing:
+            self._missing, self._since, self._is_told = missing, now, False
+        if not self._is_told and now - self._since >= LASTS_SECONDS:
+            self._is_told = True
+            typer.echo(f"{self._name}: waits: {shown(missing)}", err=True)
 
 
 def _told_live(name: str, source: GitSource) -> bool:
@@ -112,6 +132,8 @@ async def _unwell(client: Client) -> str:
     for kind in WAITED_FOR:
         for obj in await _of_git(client, kind):
             state, why = health(obj)
+            if state != "Healthy" and kind is not POD:
+                state, why = await explained(client, cast(Deployment | ReplicaSet, obj))
             place = f"{kind.kind} {obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
             if state == "Degraded":
                 raise NotSynced(f"{place} is degraded: {shown(why)}")

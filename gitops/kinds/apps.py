@@ -8,6 +8,7 @@ from gitops.kinds import wording
 from gitops.kinds.core.pod_checks import check_template
 from gitops.kinds.core.pod_defaults import default_template
 from gitops.kinds.core.pod_types import PodTemplateSpec
+from gitops.kinds.core.pod_warnings import warn_workload
 from gitops.kinds.filling import change, fill
 from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.objects import Condition, KubeObject
@@ -200,6 +201,7 @@ DEPLOYMENT: Final[Kind[Deployment]] = Kind(
     shape=Deployment,
     defaults=default_deployment,
     check=check_deployment,
+    warn=warn_workload,
     check_update=check_selector_update,
     columns=columns(
         *("Name", "Ready", "Up-to-date", "Available", "Age"), wide=_WIDE, numbers=("Up-to-date", "Available")
@@ -216,6 +218,7 @@ REPLICA_SET: Final[Kind[ReplicaSet]] = Kind(
     shape=ReplicaSet,
     defaults=default_replica_set,
     check=check_replica_set,
+    warn=warn_workload,
     check_update=check_selector_update,
     columns=columns(
         *("Name", "Desired", "Current", "Ready", "Age"), wide=_WIDE, numbers=("Desired", "Current", "Ready")

@@ -38,6 +38,10 @@ def _no_problems(*_: object) -> Iterator[Problem]:
     return iter(())
 
 
+def _no_warnings(_: object) -> Iterator[str]:
+    return iter(())
+
+
 class Part(NamedTuple):
     """A subresource that writes one part of its object."""
 
@@ -55,6 +59,7 @@ class Kind(Generic[T]):
         check: every broken rule of one object; shape (types, unknown fields) was checked before by the schema.
         check_update: what may not change from the first to the second.
         check_create: what a new object may not have, though a later one may.
+        warn: what is to be told of an object that is valid, as it was written: before defaulting.
         parts: subresources that write one part of the object each, by name.
         cells: the row of the table for `columns`, given the object and the present time.
         field_selectors: paths that `fieldSelector` may name besides metadata.name and metadata.namespace.
@@ -72,6 +77,7 @@ class Kind(Generic[T]):
     check: Callable[[T], Iterator[Problem]] = _no_problems
     check_update: Callable[[T, T], Iterator[Problem]] = _no_problems
     check_create: Callable[[T], Iterator[Problem]] = _no_problems
+    warn: Callable[[T], Iterator[str]] = _no_warnings
     parts: Mapping[str, Part] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     cells: Callable[[T, datetime], tuple[Cell, ...]] | None = None

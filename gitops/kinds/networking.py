@@ -1,6 +1,6 @@
 """networking.k8s.io/v1: Ingress and IngressClass (API reference 1.35)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, Literal, NotRequired, TypedDict
 
@@ -110,6 +110,8 @@ def check_ingress(ingress: Ingress) -> Iterator[Problem]:
         yield wording.invalid("spec", [], "either `defaultBackend` or `rules` must be specified")
     if (backend := spec.get("defaultBackend")) is not None:
         yield from _check_backend(backend, "spec.defaultBackend")
+    if (name := spec.get("ingressClassName")) is not None and (wrong := names.dns_subdomain(name)):
+        yield wording.invalid("spec.ingressClassName", name, wrong)
     for index, tls in enumerate(spec.get("tls") or ()):
         for place, host in enumerate(tls.get("hosts") or ()):
             yield from _check_host(host, f"spec.tls[{index}].hosts[{place}]")
@@ -122,6 +124,17 @@ def check_ingress(ingress: Ingress) -> Iterator[Problem]:
                 yield wording.required(f"{field}.http.paths")
             for place, path in enumerate(http["paths"]):
                 yield from _check_path(path, f"{field}.http.paths[{place}]")
+
+
+def warn_ingress(ingress: Ingress) -> Iterator[str]:
+    """Most Ingresses that people have name a class of another proxy, and would wait for it without a word."""
+    spec = ingress.get("spec")  # What was written may be a part of one, or wrong.
+    if isinstance(spec, Mapping) and not is_served(ingress):
+        where = "spec.ingressClassName" if spec.get("ingressClassName") else CLASS_ANNOTATION
+        yield (
+            f"{where}: Gitward's own proxy serves the class {CLASS} and Ingresses that name none, so this one waits "
+            "for another controller"
+        )
 
 
 def _check_host(host: str, field: str) -> Iterator[Problem]:
@@ -197,6 +210,7 @@ INGRESS: Final[Kind[Ingress]] = Kind(
     shape=Ingress,
     defaults=default_ingress,
     check=check_ingress,
+    warn=warn_ingress,
     columns=columns("Name", "Class", "Hosts", "Address", "Ports", "Age"),
     cells=_cells,
 )

@@ -27,10 +27,10 @@ def unsupported(kind: Kind[Any], obj: KubeObject) -> list[str]:
 
 
 def warnings(kind: Kind[Any], obj: KubeObject) -> list[str]:
-    """The same as sentences for people; a kind without shape is named as a whole."""
+    """The same as sentences for people, with what its kind warns of; a kind without shape is named as a whole."""
     if kind.shape is None:
         return [f"{kind.kind} is stored and shown, but not acted on yet"]
-    return [f"{path} is not acted on yet" for path in unsupported(kind, obj)]
+    return [*(f"{path} is not acted on yet" for path in unsupported(kind, obj)), *kind.warn(obj)]
 
 
 def _walk(shape: Any, node: Node | None, value: Any, steps: Steps) -> Iterator[str]:

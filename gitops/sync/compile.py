@@ -18,6 +18,7 @@ from gitops.kinds.kind import Kind, Problem
 from gitops.kinds.names import check_metadata
 from gitops.kinds.objects import KubeObject, key_of, with_meta
 from gitops.kinds.yaml import Document, Json, nearest_line
+from gitops.sync import foreign
 from gitops.sync.render.parse import Failure, Parsed
 from gitops.sync.secrets.places import BadField
 
@@ -212,10 +213,11 @@ def _stated(place: _Place, *, problems: list[str], warnings: list[str]) -> State
     if kind is SECRET:
         obj = seal_values(obj)
     broken = list(_broken(kind, obj))
-    problems.extend(place.told(key, problem) for problem in broken)
+    problems.extend(place.told(key, foreign.explained(problem)) for problem in broken)
     if broken:
         return None
     warnings.extend(place.told(key, Problem(*_field_of(text))) for text in unsupported.warnings(kind, obj))
+    warnings.extend(place.told(key, mark) for mark in foreign.marks_of_others(obj))
     return Stated(key, obj, place.file, place.line)
 
 
@@ -232,7 +234,9 @@ def _wrong_identity(value: Json) -> Problem | None:
     for field, form in (("apiVersion", _API_VERSION), ("kind", _KIND)):
         found = value.get(field)
         if found is None:
-            return Problem(field, f"{field}: Required value")
+            return Problem(
+                field, f"{field}: Required value{_known_version(value) if field == 'apiVersion' else ''}"
+            )
         if not isinstance(found, str) or not form.match(found):
             return Problem(field, f"{field}: found {_shown(found)}, which is none")
     meta = value.get("metadata")
@@ -240,9 +244,7 @@ def _wrong_identity(value: Json) -> Problem | None:
         return Problem("metadata", "metadata: Required value: with a name")
     name = meta.get("name")
     if name is None and meta.get("generateName"):
-        return Problem(
-            "metadata.generateName", "metadata.generateName: an object in git needs a name of its own"
-        )
+        return _unnamed(meta)
     for field, found in (("name", name), ("namespace", meta.get("namespace", DEFAULT_NAMESPACE))):
         if found is None:
             return Problem(f"metadata.{field}", f"metadata.{field}: Required value")
@@ -253,6 +255,21 @@ def _wrong_identity(value: Json) -> Problem | None:
         if not _SAFE.match(found):
             return Problem(f"metadata.{field}", f"metadata.{field}: {_shown(found)} is no name")
     return None
+
+
+def _known_version(value: Json) -> str:
+    """What an object lacks that says its kind alone."""
+    versions_of_kind = sorted({one.api_version for one in registry.ALL if one.kind == value.get("kind")})
+    return f": {value['kind']} is of {' or '.join(versions_of_kind)}" if versions_of_kind else ""
+
+
+def _unnamed(meta: Mapping[str, Json]) -> Problem:
+    """Argo CD makes such an object anew for each run of a hook; whoever comes from there asks what to do."""
+    field, annotations = "metadata.generateName", meta.get("annotations")
+    what = f"{field}: an object in git needs a name of its own: state metadata.name"
+    if isinstance(annotations, Mapping) and any(name in annotations for name in foreign.HOOKS):
+        what += "; hooks are not run, so with a name it is applied once, with all else"
+    return Problem(field, what)
 
 
 def _cleaned(value: Json) -> KubeObject:

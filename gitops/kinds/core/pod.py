@@ -57,6 +57,7 @@ from gitops.kinds.core.pod_types import (
     pod_phase,
     pod_status,
 )
+from gitops.kinds.core.pod_warnings import warn_pod
 from gitops.kinds.core.security import (
     AppArmorProfile,
     Capabilities,
@@ -94,6 +95,7 @@ POD: Final[Kind[Pod]] = Kind(
     check=check_pod,
     check_update=check_pod_update,
     check_create=check_pod_create,
+    warn=warn_pod,
     parts=POD_PARTS,
     columns=POD_COLUMNS,
     cells=pod_cells,

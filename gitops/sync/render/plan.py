@@ -17,7 +17,7 @@ from gitops.kinds.yaml import Json
 from gitops.sync.render.binaries import Binaries, Binary
 from gitops.sync.render.charts import arguments, chart_of
 from gitops.sync.render.parse import Failure
-from gitops.sync.render.roots import KUSTOMIZATIONS, Root, reach
+from gitops.sync.render.roots import KUSTOMIZATIONS, Root, astray, reach
 from gitops.sync.render.tree import Tree
 from gitops.sync.source import BLOB, LINK, Entry
 from gitops.sync.zygote import Parser, unpacked
@@ -118,7 +118,10 @@ class Planner:
         if problem:
             return _Folder(problems=(problem,))
         says = reach(value, folder, lambda path: bool(tree.find(path) or tree.below(path)))
-        problems = [f"{file.path}:1: {what}" for what in says.refused]
+        lost = astray(
+            value, folder, lambda path: tree.find(path) is not None, lambda path: bool(tree.below(path))
+        )
+        problems = [f"{file.path}:1: {what}" for what in (*says.refused, *lost)]
         folders = []
         for path in says.paths:
             if tree.below(path):

@@ -19,6 +19,7 @@ DEPTH_MAX: Final = 100
 _REFERENCES: Final = (
     "resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators"
 )  # fmt: skip
+_PLACES: Final = ("resources", "bases", "components")  # Files and folders, each of which must be there.
 _REMOTE: Final = re.compile(
     r"://|\?(ref|version|timeout|submodules)=|^(git::|git@)|^[\w.-]+\.[a-z]{2,}[:/]", re.IGNORECASE
 )
@@ -79,6 +80,28 @@ def reach(kustomization: Json, folder: str, exists: Callable[[str], bool]) -> Re
         if isinstance(text, str) and _is_remote(text, folder, exists)
     ]
     return Reach(tuple(dict.fromkeys(_paths(kustomization, folder))), tuple(refused))
+
+
+def astray(
+    kustomization: Json, folder: str, is_file: Callable[[str], bool], is_folder: Callable[[str], bool]
+) -> Iterator[str]:
+    """What kustomize will not find, in plainer words than its own: nothing of that name, or a file from elsewhere.
+    Source: kustomize's load restrictor, which `kubectl kustomize` leaves on."""
+    stated = kustomization if isinstance(kustomization, dict) else {}
+    for field in _PLACES:
+        for text in _list(stated.get(field)):
+            if not isinstance(text, str) or "\n" in text or not text.strip() or _REMOTE.search(text):
+                continue
+            path = normpath(f"{folder}/{text}" if folder else text)
+            if path.startswith(("..", "/")):
+                yield f"{field}: {text[:200]!r} leaves the repository"
+            elif is_file(path) and folder and not path.startswith(f"{folder}/"):
+                yield (
+                    f"{field}: {text[:200]!r} is a file outside of this folder, and kustomize takes only whole "
+                    "folders from elsewhere: name its folder, and give that a kustomization.yaml"
+                )
+            elif not is_file(path) and not is_folder("" if path == "." else path):
+                yield f"{field}: {text[:200]!r}: there is no such file or folder"
 
 
 def _list(value: Json) -> list[Json]:

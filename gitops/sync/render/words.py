@@ -15,13 +15,14 @@ SECRET_CHARACTERS_MIN: Final = 4  # Shorter ones would hide ordinary words.
 _HIDDEN: Final = "<sensitive>"
 _LEVELS: Final = re.compile(r"^(error|Error|ERROR): *")
 _WARNING: Final = re.compile(r"^(# )?(warning|WARNING|Warning)[: ]*")
+_ADVICE: Final = "Use --debug flag to render out invalid YAML"  # Helm's, which nobody here can follow.
 _LEVEL_OF: Final = {"WARN": "warning", "ERROR": "error"}
 _LOG: Final = re.compile(r'^level=(WARN|ERROR) msg="(.*)"$')  # Helm's way to say it.
 
 
 def refusal(errors: bytes, secrets: Iterable[str]) -> str:
     """One line for a message."""
-    lines = [line for line in _lines(errors) if not _WARNING.match(line)]
+    lines = [line for line in _lines(errors) if line.strip() != _ADVICE and not _WARNING.match(line)]
     first = next((at for at, line in enumerate(lines) if _LEVELS.match(line)), 0)
     text = " ".join(line.strip() for line in lines[first:] if line.strip())
     return _without(_LEVELS.sub("", text), secrets)[:CHARACTERS_MAX] or "no reason given"

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.integration.api.builders import a_deployment, a_node
+from tests.integration.api.builders import Json, a_deployment, a_node, a_pod
 from tests.integration.cli.conftest import Cluster
 
 FETCHED = "3f2c1ab0000000000000000000000000000000aa"
@@ -115,3 +115,30 @@ def test_a_master_that_takes_no_writes_is_told_first(
         == "error: the master is not ready: store failed: the disk is full: make room"
     )
     assert found["problem"] == "store failed: the disk is full: make room"
+
+
+def a_failing_pod(name: str) -> Json:
+    pod = a_pod(name, node="n1", labels={"app": "web"})
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "shop" not found'}
+    pod["status"]["containerStatuses"][0]["state"] = {"waiting": waiting}
+    return pod
+
+
+def test_what_a_pod_waits_for_is_told_of_its_workload(cluster: Cluster) -> None:
+    cluster.live(LIVE)
+    cluster.api.create(
+        a_node("n1"),
+        a_deployment("web", replicas=2, ready=1),
+        a_pod("web-a", node="n1", ready=True, labels={"app": "web"}),
+        a_failing_pod("web-c"),
+        a_failing_pod("web-b"),
+    )
+
+    lines = cluster.run("status").out.splitlines()
+
+    assert lines[-1].split(maxsplit=3) == [
+        "Deployment",
+        "default/web",
+        "Progressing",
+        '1 of 2 replicas are available: pod web-b: main: CreateContainerConfigError: secret "shop" not found',
+    ]

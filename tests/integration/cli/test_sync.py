@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Final
 
+import pytest
+
+from gitops.cli import sync
 from gitops.kinds.gitward import GIT_SOURCE, MANAGER
-from tests.integration.api.builders import Json, a_deployment
+from tests.integration.api.builders import Json, a_deployment, a_pod
 from tests.integration.cli.conftest import Cluster
 
 OLD: Final = "9d8e7f60000000000000000000000000000000bb"
@@ -137,6 +140,21 @@ def test_waiting_says_what_was_missing_when_time_is_up(cluster: Cluster) -> None
 
     assert ended.code == 1
     assert ended.err.startswith("main: not live and healthy after 0.3 s: Deployment default/web: ")
+
+
+def test_a_reason_that_lasts_is_told_once_where_there_is_no_terminal(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "LASTS_SECONDS", 0.0)
+    cluster.live(NEW)
+    pod = a_pod("web-a", node="n1", labels={"app": "web"})
+    pod["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ErrImagePull"}}
+    cluster.api.create(of_git(a_deployment("web", replicas=3, ready=1)), pod)
+
+    ended = cluster.run("sync", "--wait", "--timeout", "1s")
+
+    missing = "Deployment default/web: 1 of 3 replicas are available: pod web-a: main: ErrImagePull\n"
+    assert ended.err == f"main: waits: {missing}main: not live and healthy after 1 s: {missing}"
 
 
 def test_what_git_does_not_state_is_not_waited_for(cluster: Cluster) -> None:

@@ -130,7 +130,7 @@ def test_two_that_use_each_other_are_both_told(shop: World) -> None:
 ERRORS: dict[str, tuple[dict[str, str | bytes], str]] = {
     "a file that is not there": (
         {"a/kustomization.yaml": "resources: [x.yaml]\n"},
-        "a/kustomization.yaml:1: kubectl kustomize: accumulating resources:",
+        "a/kustomization.yaml:1: resources: 'x.yaml': there is no such file or folder",
     ),
     "an unknown field": (
         {"a/kustomization.yaml": "resorces: [x.yaml]\n"},
@@ -190,7 +190,7 @@ def test_what_kustomize_warns_of_is_told(shop: World) -> None:
 
 
 def test_an_error_is_remembered_as_a_result_is(tmp_path: Path) -> None:
-    broken = {"a/kustomization.yaml": "resources: [x.yaml]\n"}
+    broken = {"a/kustomization.yaml": "configMapGenerator: [{name: a, files: [x]}]\n"}
     with world(tmp_path) as fresh:
         first, second = fresh.one(broken), fresh.one(broken)
 

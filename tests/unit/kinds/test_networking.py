@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gitops.kinds import schema
 from gitops.kinds.discovery import ENDPOINT_SLICE
 from gitops.kinds.networking import INGRESS
 from tests.unit.kinds.objects import an_ingress, problems, row, updates
@@ -36,6 +37,15 @@ INGRESSES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ['spec.rules[0].http.paths[0].path: Invalid value: "a": must be an absolute path'],
     ),
+    "a class that is no name": (
+        {"ingressClassName": "Web Front"},
+        [
+            'spec.ingressClassName: Invalid value: "Web Front": a lowercase RFC 1123 subdomain must consist of lower '
+            "case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. "
+            "'example.com', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        ],
+    ),
     "a backend without a port": (
         {"defaultBackend": {"service": {"name": "w"}}},
         ["spec.defaultBackend.service.port: Required value: port name or number is required"],
@@ -46,6 +56,20 @@ INGRESSES: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize(("spec", "expected"), INGRESSES.values(), ids=INGRESSES.keys())
 def test_ingresses(spec: dict[str, Any], expected: list[str]) -> None:
     assert problems(INGRESS, an_ingress(**spec)) == expected
+
+
+def test_an_ingress_of_another_proxys_class_is_told_to_wait() -> None:
+    (told,) = schema.warnings(INGRESS, an_ingress(ingressClassName="nginx"))
+
+    assert told == (
+        "spec.ingressClassName: Gitward's own proxy serves the class gitward and Ingresses that name none, so this "
+        "one waits for another controller"
+    )
+
+
+@pytest.mark.parametrize("spec", [{}, {"ingressClassName": "gitward"}])
+def test_an_ingress_of_ours_is_not_warned_of(spec: dict[str, str]) -> None:
+    assert schema.warnings(INGRESS, an_ingress(**spec)) == []
 
 
 def test_an_ingresss_row_counts_hosts_beyond_three() -> None:

@@ -82,6 +82,15 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "a range": (DEPLOYMENT.format(replicas=-1, image="image"), f"f.yaml:7: {WEB}: spec.replicas"),
     "no name": ("apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {}", "f.yaml:3: metadata.name: Required value"),
     "a generated name": ("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a}", "f.yaml:3: metadata.generateName:"),
+    "a hook's generated name": (
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  generateName: a\n  annotations: {argocd.argoproj.io/hook: Sync}",
+        "f.yaml:4: metadata.generateName: an object in git needs a name of its own: state metadata.name; hooks are not "
+        "run, so with a name it is applied once, with all else",
+    ),
+    "no version": (
+        "kind: NetworkPolicy\nmetadata: {name: a}",
+        "f.yaml:1: apiVersion: Required value: NetworkPolicy is of networking.k8s.io/v1",
+    ),
     "a number as name": ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: 1", "f.yaml:4: metadata.name: found 1"),
     "a bad name": ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: A_b", "f.yaml:4: ConfigMap default/A_b:"),
     "no spec": ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", "f.yaml:1: Pod default/a: spec.containers: Required"),
@@ -247,3 +256,15 @@ def test_a_field_that_is_not_acted_on_is_a_warning_with_its_line() -> None:
     assert compiled(a=text).warnings == (
         "a.yaml:16: Deployment.apps shop/web: spec.template.spec.resourceClaims is not acted on yet",
     )
+
+
+def test_a_mark_of_another_tool_is_a_warning_with_its_line() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    helm.sh/resource-policy: keep\n"
+
+    result = compiled(f=text)
+
+    assert result.warnings == (
+        "f.yaml:6: ConfigMap default/a: metadata.annotations[helm.sh/resource-policy]: keep is not acted "
+        "on: gitward.io/prune: disabled keeps an object",
+    )
+    assert len(result.objects) == 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gitops.sync.render.roots import Root, reach, renders, within
+from gitops.sync.render.roots import Root, astray, reach, renders, within
 
 ROOTS: dict[str, tuple[list[str], list[str]]] = {
     "a kustomization by each of its names": (
@@ -105,3 +105,36 @@ def test_no_mapping_and_no_depth_does_harm() -> None:
 
     assert reach(["a"], "", lambda path: False).refused == ("a kustomization is a mapping",)
     assert reach({"a": deep}, "", lambda path: False).paths == ()
+
+
+FILES = {"base/a.yaml", "base/kustomization.yaml", "prod/kustomization.yaml", "prod/web.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [
+        ("web.yaml", ""),
+        ("./web.yaml", ""),
+        ("../base", ""),
+        ("https://example.com/x.yaml", ""),
+        ("apiVersion: v1\nkind: ConfigMap", ""),
+        ("wep.yaml", "resources: 'wep.yaml': there is no such file or folder"),
+        (
+            "../base/a.yaml",
+            "resources: '../base/a.yaml' is a file outside of this folder, and kustomize takes only whole folders from "
+            "elsewhere: name its folder, and give that a kustomization.yaml",
+        ),
+        ("../../other", "resources: '../../other' leaves the repository"),
+    ],
+)
+def test_what_kustomize_would_not_find_is_told_in_plain_words(resource: str, told: str) -> None:
+    def is_folder(path: str) -> bool:
+        return any(file.startswith(f"{path}/") for file in FILES)
+
+    found = list(astray({"resources": [resource]}, "prod", FILES.__contains__, is_folder))
+
+    assert found == ([told] if told else [])
+
+
+def test_no_mapping_has_nothing_astray() -> None:
+    assert list(astray(["a"], "", lambda path: False, lambda path: False)) == []

@@ -17,6 +17,12 @@ def test_several_lines_become_one_and_log_lines_their_message() -> None:
     assert warnings(b'level=WARN msg="no exact version"\n', ()) == ["no exact version"]
 
 
+def test_helms_advice_to_use_a_flag_that_nobody_here_can_give_is_left_out() -> None:
+    errors = b"Error: a.yaml:6: not defined\n\nUse --debug flag to render out invalid YAML\n"
+
+    assert refusal(errors, ()) == "a.yaml:6: not defined"
+
+
 def test_nothing_said_is_told_too() -> None:
     assert refusal(b"", ()) == "no reason given"
 

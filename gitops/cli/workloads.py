@@ -1,0 +1,35 @@
+"""Why a workload is not healthy yet: its own words, and those of its worst pod, which has the reason."""
+
+from typing import Final
+
+from gitops.client import Client
+from gitops.kinds.apps import Deployment, ReplicaSet
+from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.health import Health, health
+from gitops.kinds.objects import is_going
+from gitops.kinds.selectors import to_text
+
+ASKED_MAX: Final = 20  # Workloads whose pods are asked for: a broken cluster's status shall come, too.
+
+
+async def explained(client: Client, workload: Deployment | ReplicaSet) -> Health:
+    """Its health, with the pod that holds it back. Raises what the client raises."""
+    found = health(workload)
+    if found.state == "Healthy":
+        return found
+    selector = to_text(workload["spec"]["selector"])
+    pods = await client.list(POD, workload["metadata"].get("namespace"), label_selector=selector)
+    worst = min((_rank(pod) for pod in pods.items if not is_going(pod)), default=None)
+    if worst is None or worst[0] == _FINE:
+        return found
+    return Health(found.state, f"{found.why}: pod {worst[1]}: {worst[2]}")
+
+
+_DEGRADED, _WAITS, _FINE = range(3)
+
+
+def _rank(pod: Pod) -> tuple[int, str, str]:
+    """The worst first, then by name: what is told does not jump between pods that are alike."""
+    state, why = health(pod)
+    rank = {"Degraded": _DEGRADED, "Progressing": _WAITS}.get(state, _FINE)
+    return rank, pod["metadata"].get("name", ""), why
