@@ -88,6 +88,8 @@ class Relief:
                 await self._look(pods, read, usage, root)
             except (GitwardError, OSError, ValueError, KeyError) as error:
                 log.warning("node's pressure not judged", extra={"fields": {"error": repr(error)}})
+            except Exception:  # The top of a loop: a node that cannot be judged runs its pods on.
+                log.exception("node's pressure not judged")
             await self._sleep(LOOK_SECONDS)
 
     async def _look(

@@ -162,6 +162,9 @@ class Pods:
                         "volumes not measured", extra={"fields": {"pod": uid(pod), "error": str(error)}}
                     )
                     continue
+                except Exception:  # The top of a loop: what one pod has written ends no other's care.
+                    log.exception("volumes not measured", extra={"fields": {"pod": uid(pod)}})
+                    continue
                 if why := beyond(pod, used):
                     worker.evict(why)
 

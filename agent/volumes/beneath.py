@@ -15,7 +15,9 @@ from typing import Final
 from gitops.kinds.errors import Invalid, Unavailable
 
 SYS_OPENAT2: Final = 437  # On every architecture.
+RESOLVE_NO_XDEV: Final = 0x01
 RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
 RESOLVE_BENEATH: Final = 0x08
 RACES_MAX: Final = 100  # The kernel asks to try again when a rename elsewhere made it unsure.
 
@@ -60,25 +62,40 @@ def open_beneath(root: Path, sub_path: str) -> int:
     return current
 
 
-def _open(top: int, path: str, asked: str) -> int | None:
-    """A descriptor, None if there is nothing. Raises Invalid if a link leads out of the volume."""
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+def open_at(directory: int, path: str, flags: int, resolve: int) -> int:
+    """openat2. Raises OSError: EAGAIN where renames elsewhere never let it be sure, ENOSYS before Linux 5.6."""
+    how = _OpenHow(flags, 0, resolve)
+    code = errno.EAGAIN
     for _ in range(RACES_MAX):
-        found = _libc.syscall(SYS_OPENAT2, top, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+        found = _libc.syscall(
+            SYS_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)
+        )
         if found >= 0:
             return int(found)
         code = ctypes.get_errno()
-        if code == errno.ENOENT:
-            return None
-        if code in (errno.EXDEV, errno.ELOOP):
-            raise Invalid(f"subPath: {asked!r} leads out of its volume")
-        if code == errno.ENOSYS:
-            raise Unavailable(
-                "subPath: this kernel has no openat2, which is safe against links: 5.6 or later has"
-            )
         if code not in (errno.EAGAIN, errno.EINTR):
-            raise OSError(code, os.strerror(code))
-    raise Invalid(f"subPath: {asked!r} was changed while it was looked up")
+            break
+    raise OSError(code, os.strerror(code), path)
+
+
+def _open(top: int, path: str, asked: str) -> int | None:
+    """A descriptor, None if there is nothing. Raises Invalid if a link leads out of the volume."""
+    try:
+        return open_at(top, path, os.O_PATH | os.O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    except OSError as error:
+        match error.errno:
+            case errno.ENOENT:
+                return None
+            case errno.EXDEV | errno.ELOOP:
+                raise Invalid(f"subPath: {asked!r} leads out of its volume") from error
+            case errno.ENOSYS:
+                raise Unavailable(
+                    "subPath: this kernel has no openat2, which is safe against links: 5.6 or later has"
+                ) from error
+            case errno.EAGAIN | errno.EINTR:
+                raise Invalid(f"subPath: {asked!r} was changed while it was looked up") from error
+            case _:
+                raise
 
 
 def _make(directory: int, name: str, mode: int) -> None:

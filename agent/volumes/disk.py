@@ -1,28 +1,48 @@
 """How much of the disk a directory takes. Blocks; runs in a thread."""
 
+import errno
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
+from agent.volumes.trees import walk
+
 BLOCK_BYTES: Final = 512  # The unit of st_blocks, whatever the file system's.
+TRIES: Final = 3  # Of a tree whose directories are moved while it is walked.
 
 
 def used_bytes(root: Path) -> int:
-    """Of everything beneath it on its own file system: hard links once, no link followed, what goes meanwhile not."""
-    seen: set[int] = set()
+    """Of everything beneath it on its own file system: hard links once, no link followed, what goes meanwhile not.
+
+    Of a tree that does not keep still the most that was seen.
+    """
+    most = 0
+    for _ in range(TRIES):
+        total, whole = _walked(root)
+        most = max(most, total)
+        if whole:
+            return total
+    return most
+
+
+def _walked(root: Path) -> tuple[int, bool]:
+    """And whether that is all of it."""
+    seen: set[int] = set()  # Of what has several names.
     total, device = 0, root.lstat().st_dev
-    for _, folders, files, directory in os.fwalk(root, follow_symlinks=False, onerror=None):
-        for name in (*folders, *files):
-            try:
-                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if found.st_dev != device:
-                if stat.S_ISDIR(found.st_mode):
-                    folders.remove(name)
-                continue
-            if found.st_ino not in seen:
-                seen.add(found.st_ino)
+    try:
+        for descriptor, entries in walk(root):
+            for entry in entries:
+                try:
+                    found = os.stat(entry.name, dir_fd=descriptor, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if found.st_dev != device or found.st_ino in seen:
+                    continue
+                if found.st_nlink > 1:
+                    seen.add(found.st_ino)
                 total += found.st_blocks * BLOCK_BYTES
-    return total
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return total, False
+    return total, True

@@ -6,7 +6,6 @@ only when its volume is being deleted with the policy Delete: never because some
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 
 from agent.contained import check_reached
 from agent.runtime.protocol import Mount
+from agent.volumes import trees
 from agent.volumes.host_path import host_path
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.core.storage import DRIVER, PersistentVolume
@@ -82,8 +82,7 @@ class Persistent:
         gone = path.with_name(f"{GOING}{path.name}")
         if path.exists():
             path.rename(gone)
-        if gone.exists():
-            shutil.rmtree(gone)
+        trees.remove(gone)
 
     def _path(self, handle: str) -> Path:
         if not _HANDLE.fullmatch(handle) or ".." in handle:
@@ -114,9 +113,9 @@ def own(path: Path, group: int, *, only_on_mismatch: bool) -> None:
     wanted = stat.S_ISGID | 0o770
     if only_on_mismatch and top.st_gid == group and top.st_mode & wanted == wanted:
         return
-    for _, folders, files, directory in os.fwalk(path, follow_symlinks=False):
-        for name in (*folders, *files):
-            _own_one(name, directory, group)
+    for directory, entries in trees.walk(path.resolve()):
+        for entry in entries:
+            _own_one(entry.name, directory, group)
     _own_one(str(path), None, group)
 
 

@@ -9,7 +9,6 @@ remembered: what is mounted is asked of the kernel.
 import asyncio
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Final, TypeVar
 
 from agent.contained import check_reached
 from agent.runtime.protocol import Mount
-from agent.volumes import atomic, beneath, disk, messages, mounts
+from agent.volumes import atomic, beneath, disk, messages, mounts, trees
 from agent.volumes.content import File, files_of, has_content
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
@@ -202,7 +201,7 @@ class PodVolumes:
             mounts.unmount(point)
         if left := list(mounts.mounts_under(home)):
             raise Unavailable(f"volumes at {home}: still mounted: {left[0]}")
-        shutil.rmtree(home)
+        trees.remove(home)
 
 
 def _sub_path(mount: VolumeMount, values: Mapping[str, str]) -> str:
