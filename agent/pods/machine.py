@@ -4,6 +4,7 @@ It keeps nothing. What must outlive the agent is read back from labels and from 
 killed agent goes on where it was. Source: kubernetes/pkg/kubelet (`computePodActions`, `syncTerminatingPod`).
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -72,26 +73,30 @@ def step(desired: Pod | None, observed: PodObserved, now: datetime) -> Actions:
 def _finish(desired: Pod, observed: PodObserved, status: PodStatus) -> Actions:
     """Toward rest: a pod that succeeded or failed runs nothing; its dead containers stay for their logs."""
     do: tuple[Action, ...] = _stops(desired, observed, "Pod has finished")
-    if not observed.running and (observed.sandbox is not None or observed.volumes_ready):
+    left = observed.sandbox is not None or observed.volumes_ready
+    if not observed.running and not observed.starting and left:
         do = (TearDown(),)
-    return Actions(do, status=status)
+    return Actions(do, status=status, gives_up=True)
 
 
 def _end(desired: Pod | None, observed: PodObserved, now: datetime, status: PodStatus | None) -> Actions:
     """Toward nothing: not Ready, out of the proxies, SIGTERM, SIGKILL, last status, traces removed, last delete."""
-    again = now + timedelta(seconds=REPORT_RETRY_SECONDS)
+    ends = Actions(status=status, gives_up=True)
+    again = replace(ends, wake_at=now + timedelta(seconds=REPORT_RETRY_SECONDS))
     if observed.running:
         if desired is not None and is_ready(desired) and not observed.offline:
-            return Actions(status=status, wake_at=again)
+            return again
         if observed.address and not observed.withdrawn:
-            return Actions((Withdraw(observed.address),), status=status)
-        return Actions(_stops(desired, observed, "Stopping container"), status=status)
+            return replace(ends, do=(Withdraw(observed.address),))
+        return replace(ends, do=_stops(desired, observed, "Stopping container"))
+    if observed.starting:
+        return again  # What may still start uses what would go, and must not outlive the pod in the API.
     if desired is not None and status != pod_status(desired) and not observed.offline:
-        return Actions(status=status, wake_at=again)  # The last words come before the traces go.
+        return again  # The last words come before the traces go.
     if observed.containers or observed.volumes_ready:
         dead = tuple(Remove(state.id) for state in observed.containers if state.container != SANDBOX)
-        return Actions((*dead, TearDown()), status=status)
-    return Actions((DeleteFromApi(),) if desired is not None else (), status=status)
+        return replace(ends, do=(*dead, TearDown()))
+    return replace(ends, do=(DeleteFromApi(),)) if desired is not None else ends
 
 
 def _stops(desired: Pod | None, observed: PodObserved, why: str) -> tuple[Stop, ...]:
@@ -139,8 +144,9 @@ class _Plan:
             if not observed.running:
                 self._do.append(Remove(sandbox.id))
             return
-        ready = sandbox is not None and bool(observed.address) and observed.volumes_ready
-        if (sandbox is None or not observed.address) and self._may_retry(SANDBOX, TROUBLE_FIRST_SECONDS):
+        wired = bool(observed.address) and observed.wired
+        ready = sandbox is not None and wired and observed.volumes_ready
+        if (sandbox is None or not wired) and self._may_retry(SANDBOX, TROUBLE_FIRST_SECONDS):
             self._do.append(EnsureSandbox())
         if not observed.volumes_ready and self._may_retry(VOLUMES, TROUBLE_FIRST_SECONDS):
             self._do.append(EnsureVolumes())

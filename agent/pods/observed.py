@@ -41,6 +41,7 @@ class PodObserved:
     Attributes:
         containers: those of this pod, sandbox included, dead ones too.
         address: where its network is attached; '' until then.
+        wired: whether it is attached, as far as known: a sandbox that was made anew may not be yet.
         node_address: the node's own, shown as hostIP and given to pods on the host's network.
         volumes_ready: mounted and filled.
         trouble, verdicts: by container name.
@@ -57,6 +58,7 @@ class PodObserved:
 
     containers: tuple[ContainerState, ...] = ()
     address: str = ""
+    wired: bool = True
     node_address: str = ""
     volumes_ready: bool = False
     trouble: Mapping[str, Trouble] = field(default_factory=dict)
@@ -153,12 +155,14 @@ class Actions:
         probe: the containers whose probes shall run now.
         status: what the API shall say; None: nothing (the object is gone).
         wake_at: when to look again though nothing happened.
+        gives_up: what is being started shall not go on: the pod ends.
     """
 
     do: tuple[Action, ...] = ()
     probe: tuple[str, ...] = ()
     status: PodStatus | None = None
     wake_at: datetime | None = None
+    gives_up: bool = False
 
 
 def place_of(action: Action) -> object:

@@ -144,6 +144,7 @@ class Pods:
                 log.exception("pod's task failed", extra={"fields": {"pod": pod_uid}})
                 await self._means.sleep(FAULT_SECONDS)
             else:
+                self._means.addresses.release(pod_uid)  # Of one that never got a sandbox too.
                 del self._workers[pod_uid]
                 return
 

@@ -69,6 +69,7 @@ class PodWorker:
         self._states: tuple[ContainerState, ...] = ()
         self._stale, self._changed_at = True, monotonic()
         self._address, self._volumes_ready, self._withdrawn, self._adopted = "", False, False, False
+        self._wired = False
         self._content_stale = False
         self._evicted = ""
         self._judged, self._rejected = False, cast(Rejection | None, None)
@@ -196,6 +197,9 @@ class PodWorker:
         if sandbox is None or sandbox.phase is not Phase.RUNNING:
             return
         self._address = sandbox.labels.get(LABEL_ADDRESS, "")
+        self._wired = any(
+            state.sandbox_id == sandbox.id for state in self._states
+        )  # Or nothing was made in it.
         if self._address:
             self._means.addresses.known(self._uid, self._address)
         if self._pod is not None and not is_going(self._pod):
@@ -207,6 +211,7 @@ class PodWorker:
         observed = PodObserved(
             containers=self._states,
             address=self._address,
+            wired=self._wired,
             node_address=self._means.node.address,
             volumes_ready=self._means.volumes.has(self._uid) if self._is_ending() else self._volumes_ready,
             trouble=dict(self._trouble),
@@ -245,6 +250,8 @@ class PodWorker:
             for one in self._back_offs.begun(self._pod, actions.status):
                 self._means.api.event(self._pod, one.kind, one.reason, one.message, one.container)
         self._probing.only(self._pod, actions.probe, self._states, self._address)
+        if actions.gives_up:
+            self._give_up()
         for action in actions.do:
             self._launch(action)
         if self._content_stale and self._volumes_ready and not self._is_ending():
@@ -266,6 +273,13 @@ class PodWorker:
             return
 
     # Effects.
+
+    def _give_up(self) -> None:
+        """What is being started; what runs already is stopped in its turn."""
+        running = {state.container for state in self._states if state.phase is Phase.RUNNING}
+        for action, task in self._busy.values():
+            if isinstance(action, Run) and action.container not in running and not task.cancelling():
+                task.cancel()
 
     def _launch(self, action: Action, *, again: bool = False) -> bool:
         """Whether it was begun: not while another of its place goes on, nor (unless `again`) right after its end."""
@@ -298,7 +312,7 @@ class PodWorker:
             case _ if pod is None:
                 return  # Gone from the API since the machine said so.
             case EnsureSandbox():
-                sandbox, self._address = await effects.ensure_sandbox(means, pod)
+                sandbox, self._address = await self._wire(pod)
                 others = (state for state in self._states if state.container != SANDBOX)
                 self._states = (*others, sandbox)
             case EnsureVolumes():
@@ -308,6 +322,16 @@ class PodWorker:
                 await effects.run(means, pod, action, self._address)
             case DeleteFromApi():
                 await means.api.delete(pod)
+
+    async def _wire(self, pod: Pod) -> tuple[ContainerState, str]:
+        """A sandbox that fails halfway may be there without its network: nothing starts in it before the next try."""
+        wired = False
+        try:
+            found = await effects.ensure_sandbox(self._means, pod)
+            wired = True
+        finally:
+            self._wired = wired
+        return found
 
     async def _tear_down(self) -> None:
         sandbox = next((state.id for state in self._states if state.container == SANDBOX), "")

@@ -12,7 +12,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from agent.contained import check_reached
 from agent.runtime.protocol import Mount
@@ -45,6 +47,8 @@ class PodVolumes:
 
     def __init__(self, root: Path, persistent: Persistent | None = None) -> None:
         self._root, self._persistent = root, persistent or Persistent(root.with_name("volumes"))
+        self._locks = WeakValueDictionary[str, _Lock]()
+        self._locking = Lock()
 
     async def ensure(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None:
         """All volumes made and filled; files that changed are swapped. Raises NotFound, Invalid, Unavailable."""
@@ -53,14 +57,15 @@ class PodVolumes:
             if has_content(volume):
                 with _Naming(volume["name"]):
                     content[volume["name"]] = files_of(pod, volume, lookup, around)
-        await _in_thread(lambda: self._ensure(pod, content))
+        await self._alone(pod["metadata"].get("uid", ""), lambda: self._ensure(pod, content))
 
     async def mounts(
         self, pod: Pod, container: Container, values: Mapping[str, str], *, attempt: int
     ) -> tuple[Mount, ...]:
         """What to bind into this attempt of a container. `values`: its environment, for subPathExpr."""
-        return await _in_thread(
-            lambda: self._with_message_file(pod, container, attempt, self._mounts(pod, container, values))
+        return await self._alone(
+            pod["metadata"].get("uid", ""),
+            lambda: self._with_message_file(pod, container, attempt, self._mounts(pod, container, values)),
         )
 
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
@@ -75,7 +80,7 @@ class PodVolumes:
 
     async def remove(self, uid: str) -> None:
         """Everything unmounted and removed; absent is fine."""
-        await _in_thread(lambda: self._remove(self._of(uid)))
+        await self._alone(uid, lambda: self._remove(self._of(uid)))
 
     async def uids(self) -> frozenset[str]:
         """The pods that have something here."""
@@ -83,6 +88,18 @@ class PodVolumes:
 
     def has(self, uid: str) -> bool:
         return self._of(uid).exists()
+
+    async def _alone(self, uid: str, call: Callable[[], R]) -> R:
+        """Of one pod one at a time, in threads, which nobody can cancel: a subPath that were bound while the pod's
+        directory is being removed would be removed with it, and what it leads to is somebody's data."""
+        with self._locking:
+            lock = self._locks.setdefault(uid, _Lock())
+
+        def locked() -> R:
+            with lock.held:
+                return call()
+
+        return await _in_thread(locked)
 
     # What follows blocks and runs in threads.
 
@@ -230,6 +247,13 @@ def _bound(volume: Path, sub_path: str, target: Path) -> Path:
     finally:
         os.close(descriptor)
     return target
+
+
+class _Lock:
+    """Of one pod; gone with the last who holds or waits for it."""
+
+    def __init__(self) -> None:
+        self.held = Lock()
 
 
 class _Naming:
