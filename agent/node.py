@@ -30,13 +30,13 @@ from agent.logs import log_handler
 from agent.memory import Memory, keep_pruned, remembering
 from agent.pods.addresses import Addresses
 from agent.pods.admission import Admission
+from agent.pods.following import follow_pods
 from agent.pods.means import Means, NodeFacts, PodApi
 from agent.pods.names import Names
 from agent.pods.pods import Pods
 from agent.pods.security import confinement
 from agent.pods.sources import Sources
 from agent.pods.spares import Spares
-from agent.pods.static_files import is_mirror
 from agent.pods.static_pods import StaticPods
 from agent.pods.tokens import Tokens, asking
 from agent.ports import dial_loopback, dial_simulated, port_handler
@@ -60,7 +60,6 @@ from agent.wiring import network_settings, pulls_of, relief_of
 from gitops.client import Client, Credentials, Handler, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
-from gitops.kinds.objects import uid
 
 __all__ = ["NodeSettings", "run_node", "write_config"]
 
@@ -327,22 +326,10 @@ class _Node:
         return checks
 
     async def _follow_pods(self, pods: Pods, static: StaticPods) -> None:
-        here: set[str] = set()
         selector = f"spec.nodeName={self._settings.name}"
         events = remembering(self._memory, self._client, POD, field_selector=selector)
         async with aclosing(events):
-            async for event in events:
-                if event.object is None:
-                    await static.begin(pods)
-                    pods.complete(here | static.uids())
-                elif is_mirror(event.object):
-                    static.mirror(event.object, gone=event.type == "DELETED")
-                elif event.type == "DELETED":
-                    here.discard(uid(event.object))
-                    pods.gone(uid(event.object))
-                else:
-                    here.add(uid(event.object))
-                    pods.apply(event.object)
+            await follow_pods(events, pods, static)
 
 
 async def _renewing_node(settings: NodeSettings, client: Client) -> None:

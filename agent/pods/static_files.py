@@ -13,16 +13,16 @@ import orjson
 
 from agent.volumes.references import references
 from gitops.kinds import schema
-from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod import MIRROR, POD, Pod
 from gitops.kinds.errors import GitwardError, Invalid
 from gitops.kinds.kind import Problem
-from gitops.kinds.objects import annotations_of
+from gitops.kinds.objects import annotations_of, with_meta
 from gitops.kinds.yaml import load
 
 HASH: Final = "kubernetes.io/config.hash"
-MIRROR: Final = "kubernetes.io/config.mirror"
 SOURCE: Final = "kubernetes.io/config.source"
 FILE: Final = "file"
+API: Final = "api"
 FILE_MAX_BYTES: Final = 1 << 20
 NAMESPACE: Final = "default"
 EVERYTHING: Final = {"operator": "Exists", "effect": "NoExecute"}  # No taint drives it away.
@@ -33,6 +33,13 @@ def is_static(pod: Pod) -> bool:
     """As the agent has it: not the mirror of one."""
     annotations = annotations_of(pod)
     return annotations.get(SOURCE) == FILE and MIRROR not in annotations
+
+
+def of_api(pod: Pod) -> Pod:
+    """A pod as the API tells it: none that calls itself static is. As the kubelet, which says where a pod is from."""
+    if SOURCE not in annotations_of(pod):
+        return pod
+    return with_meta(pod, annotations={**annotations_of(pod), SOURCE: API})
 
 
 def is_mirror(pod: Pod) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, Protocol, cast
 from agent.pods import static_files
 from agent.pods.means import PodApi
 from agent.pods.pods import Pods
-from agent.pods.static_files import HASH, MIRROR
+from agent.pods.static_files import HASH
 from gitops.kinds.core.node import Node
-from gitops.kinds.core.pod import Pod, PodStatus, pod_status
+from gitops.kinds.core.pod import MIRROR, Pod, PodStatus, pod_status
 from gitops.kinds.errors import AlreadyExists, GitwardError, NotFound, Unavailable
 from gitops.kinds.objects import annotations_of, is_going, timestamp, uid, with_meta
 

@@ -82,7 +82,7 @@ class DockerRuntime:
         self._host, self._cluster, self._info = host, cluster, info
         self._api: Any = maker
         self._teller: Any = teller
-        self._images = DockerImages(maker, teller)
+        self._images = DockerImages(teller)
         self._stream = DockerStream(host, info.api_version)
         self._sessions = DockerSessions(host, info.api_version, self._stream)
         self._runc = Runc()
@@ -187,7 +187,12 @@ class DockerRuntime:
             return None
 
     async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
-        return await self._ask(lambda: self._images.pull(reference, auth), timeout_seconds=PULL_SECONDS)
+        try:
+            async with asyncio.timeout(PULL_SECONDS):
+                await self._stream.pull(reference, auth)
+        except TimeoutError as error:
+            raise Unavailable(f"{reference} was not pulled within {PULL_SECONDS:.0f} s") from error
+        return await self._ask(lambda: self._images.pulled(reference))
 
     async def remove_image(self, reference: str) -> bool:
         return await self._ask(lambda: self._images.remove(reference))

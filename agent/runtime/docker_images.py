@@ -1,36 +1,32 @@
-"""Docker's images: looked at, pulled, removed; and the digest under which a registry knows one. Blocking calls."""
+"""Docker's images: looked at, removed, and the digest under which a registry knows one. Blocking calls.
 
-from collections.abc import Mapping
+They are pulled over HTTP (`docker_stream.py`): a pull lasts as long as a registry likes.
+"""
+
 from typing import Any, Final
 
 import docker.errors
 
 from agent.runtime.docker_answers import image_state, split
 from agent.runtime.protocol import ImageState
-from gitops.kinds.errors import NotFound
 
 IN_USE_STATUS: Final = 409
 NAMES_MAX: Final = 4_096  # Images whose digests are remembered.
 
 
 class DockerImages:
-    """Both are docker's APIClient. `teller`: for short questions; `puller`: the one that may take long."""
+    """`teller`: docker's APIClient for short questions."""
 
-    def __init__(self, puller: Any, teller: Any) -> None:
-        self._puller, self._teller = puller, teller
+    def __init__(self, teller: Any) -> None:
+        self._teller = teller
         self._digests: dict[str, tuple[str, ...]] = {}
 
     def image(self, reference: str) -> ImageState:
         return image_state(self._teller.inspect_image(reference))
 
-    def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
-        """Raises NotFound with the registry's words."""
-        repository, tag = split(reference)
-        known = dict(auth) if auth else None
-        for line in self._puller.pull(repository, tag=tag, stream=True, decode=True, auth_config=known):
-            if "error" in line:
-                raise NotFound(line["error"])
-        found = image_state(self._puller.inspect_image(reference))
+    def pulled(self, reference: str) -> ImageState:
+        """One that was pulled just now."""
+        found = self.image(reference)
         self._digests.pop(found.id, None)  # The registry may know it under another name now.
         return found
 

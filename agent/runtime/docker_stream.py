@@ -1,4 +1,4 @@
-"""What takes long at a Docker engine: events, logs, exec and stopping, over HTTP without a thread for each.
+"""What takes long at a Docker engine: events, logs, exec, pulls and stopping, over HTTP without a thread for each.
 
 The rest goes through Docker's SDK (`docker.py`), which blocks. Source: Docker Engine API 1.41.
 """
@@ -6,6 +6,7 @@ The rest goes through Docker's SDK (`docker.py`), which blocks. Source: Docker E
 import asyncio
 import os
 import signal
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from agent.runtime.docker_answers import identity_of
+from agent.runtime.docker_answers import identity_of, split
 from agent.runtime.docker_requests import log_since
 from agent.runtime.protocol import LABEL_CLUSTER, Capacity, ExecResult, RuntimeEvent
 from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
@@ -70,6 +71,19 @@ class DockerStream:
         path = f"/containers/{container_id}/update"
         async with self.ask("POST", path, body=body, timeout=UPDATE_SECONDS):
             return
+
+    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> None:
+        """Given up by being cancelled, at the engine too. Raises NotFound with the registry's words.
+
+        Without `auth` nothing is shown to the registry, whatever logins the agent's user has.
+        """
+        repository, tag = split(reference)
+        shown = {"X-Registry-Auth": urlsafe_b64encode(orjson.dumps(dict(auth))).decode()} if auth else {}
+        query = {"fromImage": repository, "tag": tag}
+        async with self.ask("POST", "/images/create", query, headers=shown) as answer:
+            async for line in _lines(answer, self._host):
+                if (error := orjson.loads(line).get("error")) is not None:
+                    raise NotFound(error)
 
     async def events(self, cluster: str) -> AsyncGenerator[RuntimeEvent, None]:
         """Deaths and removals of our containers, until the engine goes: then Unavailable."""
@@ -142,12 +156,13 @@ class DockerStream:
         query: Mapping[str, str] | None = None,
         *,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,  # Of the whole exchange, in seconds; None: it may last.
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS)
         try:
             async with self._http.request(
-                method, self._base + path, params=query, json=body, timeout=limit
+                method, self._base + path, params=query, json=body, headers=headers, timeout=limit
             ) as answer:
                 if answer.status >= 400:
                     raise error_of(answer.status, await answer.read(), self._host)
@@ -171,7 +186,7 @@ async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncGenerator[by
         async for line in answer.content:
             yield line
     except ValueError as error:
-        raise Unavailable(f"Docker at {host}: an event longer than {LINE_MAX_BYTES} bytes") from error
+        raise Unavailable(f"Docker at {host}: a line longer than {LINE_MAX_BYTES} bytes") from error
 
 
 async def _frames(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

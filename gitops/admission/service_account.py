@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from gitops.admission.refusal import forbidden
 from gitops.kinds.core.containers import Container
-from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod import MIRROR, POD, Pod
 from gitops.kinds.core.pod_types import PodSpec
 from gitops.kinds.core.service_account import (
     CA_KEY,
@@ -25,7 +25,6 @@ MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX: Final = "kube-api-access-"
 TOKEN_SECONDS: Final = 3_607  # The kubelet's clients know this number: a mounted token.
 FILE_MODE: Final = 0o644
-MIRROR: Final = "kubernetes.io/config.mirror"
 
 
 def with_account(view: Reader, pod: Pod) -> Pod:

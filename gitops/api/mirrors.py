@@ -10,12 +10,11 @@ from typing import Any, Final, cast
 
 from gitops.api.nodes import references
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import Pod
+from gitops.kinds.core.pod import MIRROR, Pod
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.objects import KubeObject, uid
 from gitops.reconcile import Reader
 
-MIRROR: Final = "kubernetes.io/config.mirror"
 _REFERRING: Final = ("serviceAccountName", "serviceAccount", "resourceClaims", "imagePullSecrets")
 
 

@@ -15,13 +15,12 @@ import typer
 
 from gitops.client import Client
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD, Pod, is_terminal
+from gitops.kinds.core.pod import MIRROR, POD, Pod, is_terminal
 from gitops.kinds.errors import GitwardError, NotFound, Unavailable
 from gitops.kinds.objects import annotations_of, controller_of, is_going, uid
 
 AGAIN_SECONDS: Final = 5.0  # After a budget said no, as kubectl.
 POLL_SECONDS: Final = 0.5
-MIRROR: Final = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from gitops.kinds.core.pod_defaults import default_pod, qos_class
 from gitops.kinds.core.pod_parts import POD_PARTS
 from gitops.kinds.core.pod_table import POD_COLUMNS, pod_cells
 from gitops.kinds.core.pod_types import (
+    MIRROR,
     ContainerState,
     ContainerStateRunning,
     ContainerStateTerminated,
@@ -112,6 +113,7 @@ POD: Final[Kind[Pod]] = Kind(
 )
 
 __all__ = [
+    "MIRROR",
     "POD",
     "AppArmorProfile",
     "Capabilities",

@@ -12,11 +12,12 @@ from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
 from gitops.kinds.core.pod_os import check_os
 from gitops.kinds.core.pod_parts import check_ephemeral
-from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, Toleration
+from gitops.kinds.core.pod_types import MIRROR, Pod, PodSpec, PodTemplateSpec, Toleration
 from gitops.kinds.core.security import check_securities
 from gitops.kinds.core.volume_checks import check_volumes
 from gitops.kinds.kind import Problem
 from gitops.kinds.lately import Lately
+from gitops.kinds.objects import annotations_of
 
 NAMESERVERS_MAX: Final = 3
 SEARCH_DOMAINS_MAX: Final = 32
@@ -186,6 +187,8 @@ def _check_host(spec: PodSpec, field: str) -> Iterator[Problem]:
 
 def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
     """A pod's specification stays as it was, but for images, a nearer deadline, more tolerations and its node."""
+    if old["metadata"].get("annotations") is not new["metadata"].get("annotations"):
+        yield from _check_mirror(annotations_of(old), annotations_of(new))
     before, after = old["spec"], new["spec"]
     if before == after or (not before.get("nodeName") and _is_bound(before, after)):
         return
@@ -202,6 +205,15 @@ def check_pod_update(old: Pod, new: Pod) -> Iterator[Problem]:
     bound = not before.get("nodeName")  # Its node is set once: binding does it.
     if _fixed(before, bound) != _fixed(after, bound):
         yield wording.forbidden("spec", _MUTABLE)
+
+
+def _check_mirror(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
+    """What a node runs from a file of its own and what it was told to run are ended in different ways."""
+    field = f"metadata.annotations[{MIRROR}]"
+    if MIRROR not in before and MIRROR in after:
+        yield wording.forbidden(field, "may not add mirror pod annotation")
+    elif before.get(MIRROR) != after.get(MIRROR):
+        yield wording.forbidden(field, "may not remove or update mirror pod annotation")
 
 
 def _is_bound(before: PodSpec, after: PodSpec) -> bool:

@@ -4,7 +4,7 @@ Required keys are those that are always there after defaulting; the rest may be 
 are in `pod.py`.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 from gitops.kinds.core.containers import Container, EphemeralContainer, ResourceRequirements
 from gitops.kinds.core.placement import Affinity, PodSchedulingGate, TopologySpreadConstraint
@@ -12,6 +12,10 @@ from gitops.kinds.core.pod_os import PodOS
 from gitops.kinds.core.security import PodSecurityContext
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.objects import Condition, KubeObject, ObjectMeta
+
+MIRROR: Final = (
+    "kubernetes.io/config.mirror"  # An annotation: a node shows by this pod what it runs from a file.
+)
 
 
 class LocalObjectReference(TypedDict):

@@ -1,12 +1,13 @@
 """Images from a registry that asks for a password: pull policies, pull secrets, and what is told when they fail."""
 
+import asyncio
 import re
 import socket
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import which
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 from docker.api.client import APIClient
 
 from agent.images import Disk, Images
@@ -288,3 +290,78 @@ def test_unused_images_that_the_agent_pulled_go_and_no_others(
 
     play(scenario)
     client.close()
+
+
+MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {
+        "mediaType": "application/vnd.docker.container.image.v1+json",
+        "size": 1 << 20,
+        "digest": f"sha256:{'1' * 64}",
+    },
+    "layers": [
+        {
+            "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "size": 1 << 20,
+            "digest": f"sha256:{'2' * 64}",
+        }
+    ],
+}
+
+
+class Trickling:
+    """A registry that begins an image and never ends it: a byte at a time."""
+
+    def __init__(self) -> None:
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Its address."""
+        app = web.Application()
+        app.router.add_get("/v2/", lambda _: asyncio.sleep(0, web.json_response({})))
+        app.router.add_get("/v2/slow/manifests/{tag}", self._manifest)
+        app.router.add_get("/v2/slow/blobs/{digest}", self._blob)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+    async def _manifest(self, _: web.Request) -> web.Response:
+        kind = str(MANIFEST["mediaType"])
+        return web.Response(body=orjson.dumps(MANIFEST), headers={"Content-Type": kind})
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(1 << 20)})
+        await response.prepare(request)
+        self.asked.set()
+        try:
+            while True:
+                await response.write(b"x")
+                await asyncio.sleep(0.05)
+        finally:
+            self.left.set()
+
+
+def test_a_pull_that_never_ends_ends_at_the_engine_when_it_is_given_up(
+    play: Play,
+) -> None:
+    """Else a registry, whom any pod may name, takes the threads of the node by which all its pods are looked after."""
+
+    async def scenario(host: Host) -> None:
+        registry = Trickling()
+        runtime = await host.runtime()
+        async with registry.serving() as address:
+            pulling = asyncio.create_task(runtime.pull(f"{address}/slow:1", None))
+            await asyncio.wait_for(registry.asked.wait(), 20)
+
+            pulling.cancel()
+            await asyncio.wait_for(registry.left.wait(), 20)
+        await runtime.close()
+
+    play(scenario)

@@ -323,6 +323,19 @@ def test_a_pod_changes_neither_its_node_nor_its_command() -> None:
     assert len(updates(a_pod(), a_pod(containers=[a_container(command=["a"])]))) == 1
 
 
+def test_a_pod_becomes_no_mirror_and_a_mirror_stays_one() -> None:
+    """A node deletes a mirror that it has no file for from the API, and ends none of its containers."""
+    field, mirror = "metadata.annotations[kubernetes.io/config.mirror]: Forbidden", a_pod()
+    mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "1"}
+    other = a_pod()
+    other["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "2"}
+
+    assert updates(a_pod(), mirror) == [f"{field}: may not add mirror pod annotation"]
+    assert updates(mirror, other) == [f"{field}: may not remove or update mirror pod annotation"]
+    assert updates(mirror, a_pod()) == [f"{field}: may not remove or update mirror pod annotation"]
+    assert updates(mirror, mirror) == []
+
+
 def test_a_toleration_that_was_given_stays() -> None:
     assert updates(a_pod(tolerations=[{"operator": "Exists"}]), a_pod()) == [
         "spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"

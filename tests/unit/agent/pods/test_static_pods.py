@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from agent.pods.static_files import MIRROR, is_mirror
+from agent.pods.static_files import is_mirror
 from agent.pods.static_pods import StaticPods
 from agent.probes.checks import SimulatedChecks
 from agent.runtime.fake import READY_AFTER, FakeRuntime
 from agent.runtime.protocol import Phase
 from gitops.kinds.core.node import Node
-from gitops.kinds.core.pod import Pod, is_ready, pod_condition, pod_status
+from gitops.kinds.core.pod import MIRROR, Pod, is_ready, pod_condition, pod_status
 from gitops.kinds.errors import AlreadyExists
 from gitops.kinds.objects import annotations_of, uid, with_meta
 from tests.agent_world import NODE, Api, running_node
