@@ -5,28 +5,26 @@ from pathlib import Path
 
 from agent.addresses import LOOPBACK, own_address
 from agent.registration import NodeFacts
+from agent.reservations import STORAGE, kept
 from agent.runtime.protocol import Runtime
 from agent.settings import NodeSettings
-from agent.thresholds import Signal, parse
+from gitops.kinds.core.amounts import CPU, MEMORY
 
 
 async def facts_of(settings: NodeSettings, runtime: Runtime) -> NodeFacts:
     disk = os.statvfs(settings.data_dir)
     engine = await runtime.info()
+    disk_bytes = disk.f_blocks * disk.f_frsize
+    capacity = {CPU: engine.cpus * 1000, MEMORY: engine.memory_bytes, STORAGE: disk_bytes}
     return NodeFacts(
         name=settings.name,
         engine=engine,
         address=LOOPBACK if settings.simulated else settings.node_ip or own_address(""),
-        disk_bytes=disk.f_blocks * disk.f_frsize,
+        disk_bytes=disk_bytes,
         machine_id=_text(Path("/etc/machine-id")),
         boot_id=_text(Path("/proc/sys/kernel/random/boot_id")),
-        kept_memory_bytes=kept_bytes(settings.limits.eviction_hard, engine.memory_bytes),
+        kept=kept(settings.limits, capacity),
     )
-
-
-def kept_bytes(eviction_hard: str, memory_bytes: int) -> int:
-    """Of the memory: its threshold; 0 without one. Raises BadRequest."""
-    return sum(one.of(memory_bytes) for one in parse(eviction_hard) if one.signal is Signal.MEMORY)
 
 
 def _text(path: Path) -> str:

@@ -291,6 +291,7 @@ class _Node:
                 facts.engine.memory_bytes,
                 Names(CLUSTER_DOMAIN, network.dns_address, host_file(RESOLV_CONF), host_file(HOSTS)),
                 confinement(facts.engine, settings.seccomp_dir),
+                settings.limits.pids_max,
                 settings.unsafe_sysctls,
             ),
             services=cluster.services,

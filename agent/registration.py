@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, cast
 
@@ -55,12 +55,23 @@ class NodeFacts:
     disk_bytes: int
     machine_id: str
     boot_id: str
-    kept_memory_bytes: int = 0  # What pods may not have: below it they are evicted.
+    kept: Mapping[str, int] = field(default_factory=dict)  # What pods may not have: cpu in milli, else bytes.
 
     @property
     def allocatable(self) -> dict[str, str]:
-        memory = max(self.engine.memory_bytes - self.kept_memory_bytes, 0)
-        return {**self.capacity, "memory": f"{memory >> 10}Ki"}
+        left = {
+            "cpu": self.engine.cpus * 1000,
+            "memory": self.engine.memory_bytes,
+            "ephemeral-storage": self.disk_bytes,
+        }
+        left = {name: max(amount - self.kept.get(name, 0), 0) for name, amount in left.items()}
+        milli = left["cpu"]
+        return {
+            **self.capacity,
+            "cpu": f"{milli}m" if milli % 1000 else str(milli // 1000),
+            "memory": f"{left['memory'] >> 10}Ki",
+            "ephemeral-storage": f"{left['ephemeral-storage'] >> 10}Ki",
+        }
 
     @property
     def capacity(self) -> dict[str, str]:

@@ -12,22 +12,28 @@ from typing import Final
 
 from agent.pods.pods import Pods
 from agent.pods.pressure import (
+    CONDITION,
+    DISK,
+    INODES,
     RESOURCE,
     Candidate,
     Reading,
     Taken,
     beyond_limits,
     conditions,
+    due,
     first_to_go,
+    grace_of,
     limits_disk,
     message,
     met,
 )
 from agent.runtime.protocol import SANDBOX
 from agent.thresholds import Signal, Threshold
-from agent.usage.layers import container_bytes
+from agent.usage.layers import container_use
 from agent.usage.node_counters import read_disk, read_memory, read_processes
 from agent.usage.sampler import Snapshot
+from agent.volumes.disk import DiskUse
 from gitops.kinds.core.pod import Pod
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import key_of, uid
@@ -36,8 +42,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 10.0  # The kubelet's.
 GONE_SECONDS: Final = 30.0  # How long an evicted pod is waited for before the next one goes.
+EVERYTHING_BYTES: Final = 1 << 62
 GONE_POLL_SECONDS: Final = 0.5
-ON_DISK: Final = (Signal.NODEFS, Signal.IMAGEFS)
+ON_DISK: Final = tuple(signal for signal, condition in CONDITION.items() if condition == DISK)
 
 
 def readings_of(nodefs: Path, imagefs: Path) -> Callable[[], Mapping[Signal, Reading]]:
@@ -45,10 +52,15 @@ def readings_of(nodefs: Path, imagefs: Path) -> Callable[[], Mapping[Signal, Rea
 
     def read() -> Mapping[Signal, Reading]:
         found = {Signal.MEMORY: Reading(*read_memory()), Signal.PID: Reading(*read_processes())}
-        for signal, folder in ((Signal.NODEFS, nodefs), (Signal.IMAGEFS, imagefs)):
+        for signal, inodes, folder in (
+            (Signal.NODEFS, Signal.NODEFS_INODES, nodefs),
+            (Signal.IMAGEFS, Signal.IMAGEFS_INODES, imagefs),
+        ):
             if folder.exists():
                 disk = read_disk(folder)
                 found[signal] = Reading(disk.available_bytes, disk.capacity_bytes)
+                if disk.inodes:
+                    found[inodes] = Reading(disk.inodes_free, disk.inodes)
         return found
 
     return read
@@ -63,8 +75,13 @@ class Relief:
         keep_seconds: float,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        pod_grace_max_seconds: float = 0,
     ) -> None:
+        """`pod_grace_max_seconds`: what time a pod gets that goes for a soft threshold."""
         self._thresholds, self._keep_seconds = thresholds, keep_seconds
+        self._pod_grace_max_seconds = pod_grace_max_seconds
+        self._below_since: Mapping[Threshold, datetime] = {}
         self._clock, self._sleep = clock, sleep
         self._conditions: frozenset[str] = frozenset()
         self._last_met: Mapping[str, datetime] = {}
@@ -105,9 +122,10 @@ class Relief:
         readings = await asyncio.to_thread(read)
         below = met(self._thresholds, readings)
         self._tell(below)
+        below, self._below_since = due(below, self._below_since, self._clock())
         if below and below[0].signal in ON_DISK and await self._freed(below[0], readings[below[0].signal]):
             readings = await asyncio.to_thread(read)
-            below = met(self._thresholds, readings)
+            below, self._below_since = due(met(self._thresholds, readings), self._below_since, self._clock())
         if not below:
             return
         snapshot = await usage()
@@ -121,8 +139,9 @@ class Relief:
             return
         why = message(chosen, below[0], readings[below[0].signal])
         log.warning("pod evicted", extra={"fields": {"pod": str(key_of(chosen.pod)), "why": why}})
-        pods.evict(uid(chosen.pod), why)
-        await self._until_ended(pods, uid(chosen.pod))
+        grace_seconds = grace_of(chosen.pod, below[0], self._pod_grace_max_seconds)
+        pods.evict(uid(chosen.pod), why, grace_seconds)
+        await self._until_ended(pods, uid(chosen.pod), grace_seconds + GONE_SECONDS)
         if below[0].signal in ON_DISK:
             await pods.remove_dead(
                 uid(chosen.pod)
@@ -142,16 +161,20 @@ class Relief:
         """Whether images went."""
         if self.collect is None:
             return False
-        return await self.collect(threshold.of(read.capacity) - read.available) > 0
+        wanted = threshold.of(read.capacity) - read.available
+        if RESOURCE[threshold.signal] == INODES:
+            wanted = EVERYTHING_BYTES  # How many an image has is not known.
+        return await self.collect(wanted) > 0
 
     async def _candidate(self, pods: Pods, pod: Pod, snapshot: Snapshot | None, root: Path) -> Candidate:
         pod_uid = uid(pod)
-        taken = {"": Taken(disk_bytes=sum((await pods.used_bytes(pod_uid)).values()))}
+        taken = {"": Taken()}
+        for use in (await pods.disk_use(pod_uid)).values():
+            taken[""] = _with_disk(taken[""], use)
         for state in pods.states:
             if state.pod_uid == pod_uid and state.container != SANDBOX:
-                size = await asyncio.to_thread(container_bytes, root, state.id)
-                before = taken.get(state.container, Taken())
-                taken[state.container] = before._replace(disk_bytes=before.disk_bytes + size)
+                use = await asyncio.to_thread(container_use, root, state.id)
+                taken[state.container] = _with_disk(taken.get(state.container, Taken()), use)
         for one in snapshot.pods if snapshot is not None else ():
             for container in one.containers if one.uid == pod_uid else ():
                 used, before = container.sample.usage, taken.get(container.name, Taken())
@@ -160,8 +183,12 @@ class Relief:
                 )
         return Candidate(pod, taken)
 
-    async def _until_ended(self, pods: Pods, pod_uid: str) -> None:
+    async def _until_ended(self, pods: Pods, pod_uid: str, most_seconds: float) -> None:
         waited = 0.0
-        while pods.remains(pod_uid) and waited < GONE_SECONDS:
+        while pods.remains(pod_uid) and waited < most_seconds:
             await self._sleep(GONE_POLL_SECONDS)
             waited += GONE_POLL_SECONDS
+
+
+def _with_disk(before: Taken, use: DiskUse) -> Taken:
+    return before._replace(disk_bytes=before.disk_bytes + use.size_bytes, inodes=before.inodes + use.inodes)

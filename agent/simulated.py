@@ -8,6 +8,7 @@ from agent.proxies import ClusterState
 from agent.runtime.protocol import Mount
 from agent.services.table import HostPort
 from agent.volumes.content import files_of, has_content
+from agent.volumes.disk import DiskUse
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
 from gitops.kinds.core.pod import Container, Pod
@@ -75,7 +76,7 @@ class SimulatedVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         return None
 
-    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+    async def disk_use(self, uid: str) -> Mapping[str, DiskUse]:
         return {}
 
     async def remove(self, uid: str) -> None:

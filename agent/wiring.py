@@ -15,7 +15,7 @@ from agent.proxies import NodeNetworkSettings
 from agent.relief import Relief
 from agent.runtime.protocol import Runtime
 from agent.settings import NodeSettings
-from agent.thresholds import parse
+from agent.thresholds import SOFT, parse
 
 
 def network_settings(
@@ -46,7 +46,16 @@ def network_settings(
 def relief_of(settings: NodeSettings) -> Relief:
     """What helps the node when it runs short. Raises BadRequest for thresholds that are none."""
     limits = settings.limits
-    return Relief(parse(limits.eviction_hard), limits.pressure_seconds, lambda: datetime.now(UTC))
+    soft = (
+        one._replace(grace_seconds=limits.soft_grace_seconds[one.signal])
+        for one in parse(limits.eviction_soft, SOFT)
+    )
+    return Relief(
+        (*parse(limits.eviction_hard), *soft),
+        limits.pressure_seconds,
+        lambda: datetime.now(UTC),
+        pod_grace_max_seconds=limits.pod_grace_max_seconds,
+    )
 
 
 def pulls_of(

@@ -19,6 +19,7 @@ from agent.pods.spares import Spares
 from agent.probes.checks import Checks
 from agent.runtime.protocol import Mount, Runtime
 from agent.services.table import HostPort
+from agent.volumes.disk import DiskUse
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
 from gitops.client.wire import guarded
@@ -184,7 +185,7 @@ class NoVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         return None
 
-    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+    async def disk_use(self, uid: str) -> Mapping[str, DiskUse]:
         return {}
 
     async def remove(self, uid: str) -> None:

@@ -103,7 +103,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         env=tuple(values.items()),
         working_dir=container.get("workingDir", ""),
         mounts=mounts,
-        limits=limits_of(pod, container, means.node.memory_bytes),
+        limits=limits_of(pod, container, means.node.memory_bytes, means.node.pids_max),
         security=security,
         tty=container.get("tty", False),
         stop_signal=container.get("lifecycle", {}).get("stopSignal", ""),

@@ -100,9 +100,9 @@ def _end(desired: Pod | None, observed: PodObserved, now: datetime, status: PodS
 
 
 def _stops(desired: Pod | None, observed: PodObserved, why: str) -> tuple[Stop, ...]:
-    """All app containers at once; sidecars after them, the last one first. An evicted pod is given no time: the node
-    has none."""
-    grace_seconds = 0 if observed.evicted else None
+    """All app containers at once; sidecars after them, the last one first. An evicted pod is given what
+    time the node has, which is mostly none."""
+    grace_seconds = observed.evicted_grace_seconds if observed.evicted else None
     inits = desired["spec"].get("initContainers", []) if desired is not None else []
     sidecars = [one["name"] for one in inits if is_sidecar(one)]
     apps = [state for state in observed.running if state.container not in sidecars]
@@ -112,8 +112,8 @@ def _stops(desired: Pod | None, observed: PodObserved, why: str) -> tuple[Stop, 
     return tuple(_stop(desired, state, why, grace_seconds) for state in by_age[-1:])
 
 
-def _stop(desired: Pod | None, state: ContainerState, why: str, grace_seconds: int | None = None) -> Stop:
-    grace = GRACE_DEFAULT_SECONDS
+def _stop(desired: Pod | None, state: ContainerState, why: str, grace_seconds: float | None = None) -> Stop:
+    grace: float = GRACE_DEFAULT_SECONDS
     if desired is not None:
         grace = desired["spec"].get("terminationGracePeriodSeconds", GRACE_DEFAULT_SECONDS)
         grace = desired["metadata"].get("deletionGracePeriodSeconds", grace)

@@ -14,8 +14,9 @@ from agent.pods.security import Confinement
 from agent.pods.sources import Sources
 from agent.pods.spares import Spares
 from agent.probes.checks import Checks
-from agent.runtime.protocol import Mount, Runtime
+from agent.runtime.protocol import PIDS_MAX, Mount, Runtime
 from agent.services.table import HostPort
+from agent.volumes.disk import DiskUse
 from agent.volumes.downward import Surroundings
 from agent.volumes.references import Lookup
 from gitops.kinds.core.pod import Container, Pod, PodStatus
@@ -59,7 +60,7 @@ class PodVolumeStore(Protocol):
 
     async def message(self, uid: str, container: str, attempt: int) -> str | None: ...
 
-    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+    async def disk_use(self, uid: str) -> Mapping[str, DiskUse]:
         """What its emptyDirs take on disk, by volume."""
         ...
 
@@ -93,6 +94,7 @@ class NodeFacts(NamedTuple):
     memory_bytes: int
     names: Names
     confinement: Confinement = Confinement()
+    pids_max: int = PIDS_MAX  # Of each container.
     unsafe_sysctls: tuple[
         str, ...
     ] = ()  # Which pods may set beside the safe ones; `kernel.msg*` names all of a prefix.

@@ -49,7 +49,7 @@ class PodObserved:
         starting: containers that an attempt is being made of right now, its postStart hook included.
         messages: by container id, what those that ended have left as their last words.
         allocatable: what the node has for pods; empty: not known.
-        evicted: why the node ends it, '' if it does not.
+        evicted: why the node ends it, '' if it does not; how much time it gives it.
         rejected: why the node did not take it; None: it did.
         unsafe_sysctls: those that pods may set beside the safe ones.
         others: what the node's other pods take.
@@ -68,6 +68,7 @@ class PodObserved:
     messages: Mapping[str, str] = field(default_factory=dict)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     evicted: str = ""
+    evicted_grace_seconds: float = 0
     rejected: Rejection | None = None
     unsafe_sysctls: tuple[str, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Final
 
+from agent.pods.container_status import known_status
 from agent.pods.eviction import LOOK_SECONDS, beyond, limits_bytes
 from agent.pods.means import Means
 from agent.pods.restarting import every_container
@@ -18,6 +19,7 @@ from agent.pods.static_files import is_static
 from agent.pods.worker import PodWorker
 from agent.runtime.protocol import LABEL_ADDRESS, LABEL_HOST_PORTS, SANDBOX, ContainerState, Phase
 from agent.services.host_ports import from_label
+from agent.volumes.disk import DiskUse
 from gitops.kinds.core.pod import Pod, is_terminal
 from gitops.kinds.errors import GitwardError
 from gitops.kinds.objects import uid
@@ -78,15 +80,19 @@ class Pods:
     def pods(self) -> tuple[Pod, ...]:
         return tuple(worker.pod for worker, _ in self._workers.values() if worker.pod is not None)
 
-    def evict(self, pod_uid: str, why: str) -> None:
+    def evict(self, pod_uid: str, why: str, grace_seconds: float = 0) -> None:
         if pod_uid in self._workers:
-            self._workers[pod_uid][0].evict(why)
+            self._workers[pod_uid][0].evict(why, grace_seconds)
 
     def remains(self, pod_uid: str) -> bool:
-        """Whether a container of it runs, as far as known, or its volumes are there."""
+        """Whether a container of it runs, as far as known, or has ended and the API does not say so yet, or its
+        volumes are there."""
         found = self._workers.get(pod_uid)
-        running = found is not None and any(one.phase is Phase.RUNNING for one in found[0].states)
-        return running or self._means.volumes.has(pod_uid)
+        left = found is not None and any(
+            one.phase is Phase.RUNNING or (one.container != SANDBOX and not _is_told(found[0].pod, one))
+            for one in found[0].states
+        )
+        return left or self._means.volumes.has(pod_uid)
 
     async def remove_dead(self, pod_uid: str) -> None:
         """Its containers that have ended, with what they wrote and their logs. Raises Unavailable."""
@@ -98,9 +104,9 @@ class Pods:
         found = self._workers.get(pod_uid)
         return found[0].states if found is not None else ()
 
-    async def used_bytes(self, pod_uid: str) -> Mapping[str, int]:
+    async def disk_use(self, pod_uid: str) -> Mapping[str, DiskUse]:
         """What its emptyDirs take on disk, by volume. Raises Unavailable."""
-        return await self._means.volumes.used_bytes(pod_uid)
+        return await self._means.volumes.disk_use(pod_uid)
 
     def images(self) -> frozenset[str]:
         """Every image that a pod of this node names or a container of one has, by its name in the manifest."""
@@ -157,7 +163,7 @@ class Pods:
                 if pod is None or is_terminal(pod) or not limits_bytes(pod):
                     continue
                 try:
-                    used = await self._means.volumes.used_bytes(uid(pod))
+                    used = await self._means.volumes.disk_use(uid(pod))
                 except GitwardError as error:
                     log.warning(
                         "volumes not measured", extra={"fields": {"pod": uid(pod), "error": str(error)}}
@@ -166,7 +172,7 @@ class Pods:
                 except Exception:  # The top of a loop: what one pod has written ends no other's care.
                     log.exception("volumes not measured", extra={"fields": {"pod": uid(pod)}})
                     continue
-                if why := beyond(pod, used):
+                if why := beyond(pod, {name: one.size_bytes for name, one in used.items()}):
                     worker.evict(why)
 
     async def _relist(self) -> None:
@@ -204,3 +210,9 @@ class Pods:
             except GitwardError as error:
                 log.debug("engine's events ended", extra={"fields": {"error": str(error)}})
             await self._means.sleep(EVENTS_PAUSE_SECONDS)
+
+
+def _is_told(pod: Pod | None, state: ContainerState) -> bool:
+    """Whether the API says how a container ended: nobody could, once it is removed."""
+    known = known_status(pod, state.container) if pod is not None else None
+    return known is None or "terminated" in known.get("state", {})

@@ -21,20 +21,30 @@ from gitops.kinds.objects import is_going, uid
 MEMORY: Final = "MemoryPressure"
 DISK: Final = "DiskPressure"
 PID: Final = "PIDPressure"
-CONDITION: Final = {Signal.MEMORY: MEMORY, Signal.NODEFS: DISK, Signal.IMAGEFS: DISK, Signal.PID: PID}
+CONDITION: Final = {
+    Signal.MEMORY: MEMORY,
+    Signal.NODEFS: DISK,
+    Signal.IMAGEFS: DISK,
+    Signal.NODEFS_INODES: DISK,
+    Signal.IMAGEFS_INODES: DISK,
+    Signal.PID: PID,
+}
+INODES: Final = "inodes"
 RESOURCE: Final = {
     Signal.MEMORY: "memory",
     Signal.NODEFS: "ephemeral-storage",
     Signal.IMAGEFS: "ephemeral-storage",
+    Signal.NODEFS_INODES: INODES,
+    Signal.IMAGEFS_INODES: INODES,
     Signal.PID: "pids",
 }
-ORDER: Final = (Signal.MEMORY, Signal.NODEFS, Signal.IMAGEFS, Signal.PID)  # Memory kills others soonest.
+ORDER: Final = tuple(Signal)  # Memory kills others soonest.
 CRITICAL_PRIORITY: Final = 2_000_000_000  # From `system-cluster-critical` on.
 MEMORY_TAINT: Final = "node.kubernetes.io/memory-pressure"
 
 
 class Reading(NamedTuple):
-    """Bytes, or processes."""
+    """Bytes, inodes, or processes."""
 
     available: int
     capacity: int
@@ -45,12 +55,16 @@ class Taken(NamedTuple):
 
     memory_bytes: int = 0
     disk_bytes: int = 0
+    inodes: int = 0
     processes: int = 0
 
     def of(self, resource: str) -> int:
-        return {"memory": self.memory_bytes, "ephemeral-storage": self.disk_bytes}.get(
-            resource, self.processes
-        )
+        amounts = {
+            "memory": self.memory_bytes,
+            "ephemeral-storage": self.disk_bytes,
+            INODES: self.inodes,
+        }
+        return amounts.get(resource, self.processes)
 
 
 class Candidate(NamedTuple):
@@ -71,6 +85,22 @@ def met(thresholds: Iterable[Threshold], readings: Mapping[Signal, Reading]) -> 
         if (read := readings.get(one.signal)) is not None and read.available < one.of(read.capacity)
     ]
     return tuple(sorted(below, key=lambda one: ORDER.index(one.signal)))
+
+
+def due(
+    below: Iterable[Threshold], since: Mapping[Threshold, datetime], now: datetime
+) -> tuple[tuple[Threshold, ...], Mapping[Threshold, datetime]]:
+    """Those for which a pod goes now, and since when the node is below each: a soft one waits for its grace."""
+    seen = {one: since.get(one, now) for one in below}
+    waited = {one: (now - at).total_seconds() for one, at in seen.items()}
+    return tuple(one for one in seen if waited[one] >= (one.grace_seconds or 0)), seen
+
+
+def grace_of(pod: Pod, threshold: Threshold, pod_grace_max_seconds: float) -> float:
+    """How long a pod has to end: the node waits for nobody below a hard threshold."""
+    if threshold.grace_seconds is None:
+        return 0
+    return min(pod_grace_max_seconds, pod["spec"]["terminationGracePeriodSeconds"])
 
 
 def conditions(
@@ -116,7 +146,7 @@ def message(candidate: Candidate, threshold: Threshold, read: Reading) -> str:
     resource = RESOURCE[threshold.signal]
     wanted, available = _shown(threshold.of(read.capacity)), _shown(read.available)
     text = f"The node was low on resource: {resource}. Threshold quantity: {wanted}, available: {available}. "
-    if threshold.signal is Signal.PID:
+    if resource in (INODES, RESOURCE[Signal.PID]):
         return text
     for container in candidate.pod["spec"]["containers"]:
         name, requests = container["name"], container["resources"].get("requests") or {}

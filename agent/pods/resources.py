@@ -6,7 +6,7 @@ Source: kubernetes/pkg/apis/core/v1/helper/qos and pkg/kubelet/{cm,qos,kuberunti
 from collections.abc import Mapping
 from typing import Final
 
-from agent.runtime.protocol import Capacity, Limits
+from agent.runtime.protocol import PIDS_MAX, Capacity, Limits
 from gitops.kinds import quantity
 from gitops.kinds.core.pod import Container, Pod
 
@@ -49,7 +49,7 @@ def capacity_of(container: Container) -> Capacity:
     )
 
 
-def limits_of(pod: Pod, container: Container, node_memory_bytes: int) -> Limits:
+def limits_of(pod: Pod, container: Container, node_memory_bytes: int, pids_max: int = PIDS_MAX) -> Limits:
     """Its cgroup. Without a request the limit counts as one; without both it gets the smallest share of CPU."""
     requests, limits = container["resources"].get("requests", {}), container["resources"].get("limits", {})
     capacity = capacity_of(container)
@@ -58,6 +58,7 @@ def limits_of(pod: Pod, container: Container, node_memory_bytes: int) -> Limits:
         memory_bytes=capacity.memory_bytes,
         cpu_nano=capacity.cpu_nano,
         cpu_shares=capacity.cpu_shares,
+        pids_max=pids_max,
         oom_score_adj=_oom_score_adj(qos_class(pod), memory_request, node_memory_bytes),
     )
 

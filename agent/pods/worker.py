@@ -71,7 +71,7 @@ class PodWorker:
         self._address, self._volumes_ready, self._withdrawn, self._adopted = "", False, False, False
         self._wired = False
         self._content_stale = False
-        self._evicted = ""
+        self._evicted, self._evicted_grace_seconds = "", 0.0
         self._judged, self._rejected = False, cast(Rejection | None, None)
         self._trouble: dict[str, Trouble] = {}
         self._busy: dict[object, tuple[Action, asyncio.Task[None]]] = {}
@@ -121,11 +121,11 @@ class PodWorker:
         self._content_stale = True
         self._wake.set()
 
-    def evict(self, why: str) -> None:
+    def evict(self, why: str, grace_seconds: float = 0) -> None:
         """The node ends this pod: it fails, and its controller makes another one. Told once."""
         if self._pod is None or self._evicted or self._is_ending():
             return
-        self._evicted = why
+        self._evicted, self._evicted_grace_seconds = why, grace_seconds
         self._means.api.event(self._pod, "Warning", "Evicted", why)
         self._wake.set()
 
@@ -221,6 +221,7 @@ class PodWorker:
             messages=self._messages.known(),
             allocatable=self._means.node.allocatable,
             evicted=self._evicted,
+            evicted_grace_seconds=self._evicted_grace_seconds,
             rejected=self._rejected,
             unsafe_sysctls=self._means.node.unsafe_sysctls,
             offline=self._reporter.offline,

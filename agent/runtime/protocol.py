@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+PIDS_MAX: Final = 4096  # Processes and threads of a container, where nobody says otherwise.
 SANDBOX: Final = "POD"  # The container name of a pod's sandbox, as dockershim named it.
 
 # The stable names of what runs: `gitward down` finds its containers by them, even without the data directory.
@@ -61,7 +62,7 @@ class Limits:
     memory_bytes: int = 0
     cpu_nano: int = 0
     cpu_shares: int = 2
-    pids_max: int = 4096
+    pids_max: int = PIDS_MAX
     oom_score_adj: int = 0
 
 

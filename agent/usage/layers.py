@@ -8,30 +8,30 @@ import re
 from pathlib import Path
 from typing import Final
 
-from agent.volumes.disk import used_bytes
+from agent.volumes.disk import DiskUse, used
 
 _ID: Final = re.compile(r"[0-9a-z-]{1,128}")
 
 
-def container_bytes(root: Path, container_id: str) -> int:
+def container_use(root: Path, container_id: str) -> DiskUse:
     """`root`: where the engine keeps everything. Blocks; runs in a thread."""
     if not _ID.fullmatch(container_id):
-        return 0
-    return _size(root / "containers" / container_id) + _written(root, container_id)
+        return DiskUse()
+    return _use(root / "containers" / container_id).with_more(_written(root, container_id))
 
 
-def _written(root: Path, container_id: str) -> int:
+def _written(root: Path, container_id: str) -> DiskUse:
     try:
         mount = (
             (root / "image/overlay2/layerdb/mounts" / container_id / "mount-id").read_text("ascii").strip()
         )
     except (OSError, ValueError):
-        return 0
-    return _size(root / "overlay2" / mount / "diff") if _ID.fullmatch(mount) else 0
+        return DiskUse()
+    return _use(root / "overlay2" / mount / "diff") if _ID.fullmatch(mount) else DiskUse()
 
 
-def _size(folder: Path) -> int:
+def _use(folder: Path) -> DiskUse:
     try:
-        return used_bytes(folder)
+        return used(folder)
     except OSError:
-        return 0
+        return DiskUse()

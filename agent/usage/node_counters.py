@@ -26,8 +26,12 @@ class Interface(NamedTuple):
 
 
 class Disk(NamedTuple):
+    """`inodes` 0: the file system has no fixed number of them."""
+
     capacity_bytes: int
     available_bytes: int
+    inodes: int = 0
+    inodes_free: int = 0
 
 
 def node_usage(stat: str, meminfo: str, *, ticks_per_second: int) -> Usage:
@@ -93,4 +97,5 @@ def read_processes() -> tuple[int, int]:
 
 def read_disk(folder: Path) -> Disk:
     found = os.statvfs(folder)
-    return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    capacity, available = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    return Disk(capacity, available, found.f_files, found.f_favail)

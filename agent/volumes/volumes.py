@@ -20,6 +20,7 @@ from agent.contained import check_reached
 from agent.runtime.protocol import Mount
 from agent.volumes import atomic, beneath, disk, messages, mounts, trees
 from agent.volumes.content import File, files_of, has_content
+from agent.volumes.disk import DiskUse
 from agent.volumes.downward import Surroundings
 from agent.volumes.expansion import expand
 from agent.volumes.host_path import host_path
@@ -72,10 +73,10 @@ class PodVolumes:
         """What this attempt has left in its termination message file; None: there is no file (any more)."""
         return await _in_thread(lambda: messages.read(self._messages(uid, container), attempt))
 
-    async def used_bytes(self, uid: str) -> Mapping[str, int]:
+    async def disk_use(self, uid: str) -> Mapping[str, DiskUse]:
         """What its emptyDirs take on disk, by volume: blocks, so that a sparse file counts what it fills."""
         return await _in_thread(
-            lambda: {path.name: disk.used_bytes(path) for path in (self._of(uid) / "empty").glob("*")}
+            lambda: {path.name: disk.used(path) for path in (self._of(uid) / "empty").glob("*")}
         )
 
     async def remove(self, uid: str) -> None:

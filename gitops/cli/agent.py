@@ -24,7 +24,8 @@ from agent.teardown import bridge_owner
 from gitops.cli import pidfile
 from gitops.cli.doctor.facts import Role, Wanted
 from gitops.cli.doctor.report import refuse_if_unfit
-from gitops.cli.settings import AgentSettings, limits_of
+from gitops.cli.node_limits import limits_of
+from gitops.cli.settings import AgentSettings
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, Credentials, logs
 from gitops.client.joining import SERVER_NAME, JoinToken, ca_hash, fetch_ca, join, new_key

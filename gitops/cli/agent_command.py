@@ -4,19 +4,26 @@ from typing import Annotated
 
 import typer
 
+from agent.runtime.protocol import PIDS_MAX
 from agent.thresholds import EVICTION_HARD
 from gitops.cli import settings
 from gitops.cli.flags import (
     DataDir,
     DockerConfig,
     EvictionHard,
+    EvictionPodGrace,
+    EvictionSoft,
+    EvictionSoftGrace,
     ImageGcHigh,
     ImageGcLow,
+    KubeReserved,
     Overlay,
+    PodMaxPids,
     PressurePeriod,
     ServiceProxy,
     SpareSandboxes,
     StaticPods,
+    SystemReserved,
     UnsafeSysctls,
     env,
 )
@@ -47,6 +54,12 @@ def agent(  # One parameter a flag.
     image_gc_low: ImageGcLow = 80,
     eviction_hard: EvictionHard = EVICTION_HARD,
     eviction_pressure_transition_period: PressurePeriod = "5m",
+    eviction_soft: EvictionSoft = "",
+    eviction_soft_grace_period: EvictionSoftGrace = "",
+    eviction_max_pod_grace_period: EvictionPodGrace = "0s",
+    system_reserved: SystemReserved = "",
+    kube_reserved: KubeReserved = "",
+    pod_max_pids: PodMaxPids = PIDS_MAX,
     ingress_http: Annotated[
         str, typer.Option(envvar=env("INGRESS_HTTP"), help="Where ingress listens. '': nowhere.")
     ] = "0.0.0.0:80",
@@ -73,6 +86,14 @@ def agent(  # One parameter a flag.
             image_gc_high=image_gc_high,
             image_gc_low=image_gc_low,
             eviction_hard=eviction_hard,
+            eviction_soft=eviction_soft,
+            eviction_soft_grace_period=eviction_soft_grace_period,
+            pod_grace_max_seconds=seconds_of(
+                "--eviction-max-pod-grace-period", eviction_max_pod_grace_period
+            ),
+            system_reserved=system_reserved,
+            kube_reserved=kube_reserved,
+            pod_max_pids=pod_max_pids,
             pressure_seconds=seconds_of(
                 "--eviction-pressure-transition-period", eviction_pressure_transition_period
             ),

@@ -74,6 +74,36 @@ ImageGcLow = Annotated[
 EvictionHard = Annotated[
     str, typer.Option(envvar=env("EVICTION_HARD"), help="Below what pods are evicted, as the kubelet's flag.")
 ]
+EvictionSoft = Annotated[
+    str,
+    typer.Option(
+        envvar=env("EVICTION_SOFT"),
+        help="Below what pods are evicted after a grace period, as the kubelet's.",
+    ),
+]
+EvictionSoftGrace = Annotated[
+    str,
+    typer.Option(
+        envvar=env("EVICTION_SOFT_GRACE_PERIOD"), help="Of each soft threshold: memory.available=1m30s,…"
+    ),
+]
+EvictionPodGrace = Annotated[
+    str,
+    typer.Option(
+        envvar=env("EVICTION_MAX_POD_GRACE_PERIOD"),
+        help="What time a pod gets that goes for a soft threshold.",
+    ),
+]
+SystemReserved = Annotated[
+    str,
+    typer.Option(envvar=env("SYSTEM_RESERVED"), help="What pods may not have: cpu=200m,memory=500Mi,…"),
+]
+KubeReserved = Annotated[
+    str, typer.Option(envvar=env("KUBE_RESERVED"), help="The same once more, for Docker and the agent.")
+]
+PodMaxPids = Annotated[
+    int, typer.Option(envvar=env("POD_MAX_PIDS"), help="Processes of each container of a pod.")
+]
 PressurePeriod = Annotated[
     str,
     typer.Option(

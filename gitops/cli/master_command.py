@@ -22,6 +22,8 @@ OF_NODES: Final = frozenset(
         *("node", "node_name", "node_ip", "overlay", "ingress_http", "ingress_https"),
         *("docker_config", "image_gc_high", "image_gc_low"),
         *("eviction_hard", "eviction_pressure_transition_period"),
+        *("eviction_soft", "eviction_soft_grace_period", "eviction_max_pod_grace_period"),
+        *("system_reserved", "kube_reserved", "pod_max_pids"),
     }
 )
 

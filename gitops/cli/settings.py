@@ -15,11 +15,10 @@ from typing import Annotated, Any, Final, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.limits import NodeLimits
-from agent.thresholds import EVICTION_HARD, PRESSURE_SECONDS, parse
+from agent.runtime.protocol import PIDS_MAX
+from agent.thresholds import EVICTION_HARD, PRESSURE_SECONDS
 from gitops.cli.sources import FORGE, NAME, SourceSettings
 from gitops.cli.usage import WrongUsage
-from gitops.kinds.errors import BadRequest
 
 DATA_DIR: Final = Path("/var/lib/gitward")
 OVERLAY: Final = r"^(auto|direct|vxlan)$"
@@ -117,6 +116,12 @@ class AgentSettings(BaseModel):
     image_gc_low: int = Field(default=80, ge=0, le=99)
     eviction_hard: str = EVICTION_HARD
     pressure_seconds: float = PRESSURE_SECONDS
+    eviction_soft: str = ""
+    eviction_soft_grace_period: str = ""
+    pod_grace_max_seconds: float = 0
+    system_reserved: str = ""
+    kube_reserved: str = ""
+    pod_max_pids: int = Field(default=PIDS_MAX, ge=1, le=4_194_304)
     ingress_http: Address
     ingress_https: Address
 
@@ -177,6 +182,12 @@ class UpSettings(BaseModel):
     image_gc_low: int = Field(default=80, ge=0, le=99)
     eviction_hard: str = EVICTION_HARD
     pressure_seconds: float = PRESSURE_SECONDS
+    eviction_soft: str = ""
+    eviction_soft_grace_period: str = ""
+    pod_grace_max_seconds: float = 0
+    system_reserved: str = ""
+    kube_reserved: str = ""
+    pod_max_pids: int = Field(default=PIDS_MAX, ge=1, le=4_194_304)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network
@@ -297,19 +308,3 @@ def stated_in(config: Path | None, known: frozenset[str]) -> dict[str, Any]:
 
 def _in_work_tree(folder: Path) -> bool:
     return any((above / ".git").exists() for above in (folder, *folder.parents))
-
-
-def limits_of(told: AgentSettings | UpSettings) -> NodeLimits:
-    """What of the flags is for the node. Raises WrongUsage for bounds that contradict each other."""
-    if told.image_gc_low >= told.image_gc_high:
-        raise WrongUsage(
-            f"--image-gc-low: found {told.image_gc_low}, wanted less than --image-gc-high ({told.image_gc_high})"
-        )
-    config = str(told.docker_config.absolute()) if told.docker_config else ""
-    try:
-        parse(told.eviction_hard)
-    except BadRequest as error:
-        raise WrongUsage(str(error)) from None
-    return NodeLimits(
-        config, told.image_gc_high, told.image_gc_low, told.eviction_hard, told.pressure_seconds
-    )

@@ -21,7 +21,8 @@ from gitops.cli import pidfile
 from gitops.cli.doctor.facts import Role, Wanted
 from gitops.cli.doctor.report import refuse_if_unfit
 from gitops.cli.hooks import serving_webhooks
-from gitops.cli.settings import UpSettings, age_key_file_of, limits_of
+from gitops.cli.node_limits import limits_of
+from gitops.cli.settings import UpSettings, age_key_file_of
 from gitops.cli.sources import spec_of
 from gitops.cli.usage import WrongUsage
 from gitops.client import Client, logs

@@ -5,20 +5,27 @@ from typing import Annotated
 
 import typer
 
+from agent.runtime.protocol import PIDS_MAX
 from agent.thresholds import EVICTION_HARD
 from gitops.cli import settings
 from gitops.cli.flags import (
     DataDir,
     DockerConfig,
     EvictionHard,
+    EvictionPodGrace,
+    EvictionSoft,
+    EvictionSoftGrace,
     ImageGcHigh,
     ImageGcLow,
+    KubeReserved,
     Overlay,
+    PodMaxPids,
     PressurePeriod,
     RenderBinDir,
     ServiceProxy,
     SpareSandboxes,
     StaticPods,
+    SystemReserved,
     UnsafeSysctls,
     env,
 )
@@ -113,6 +120,12 @@ def up(  # One parameter a flag: this is the border where flags become a value.
     image_gc_low: ImageGcLow = 80,
     eviction_hard: EvictionHard = EVICTION_HARD,
     eviction_pressure_transition_period: PressurePeriod = "5m",
+    eviction_soft: EvictionSoft = "",
+    eviction_soft_grace_period: EvictionSoftGrace = "",
+    eviction_max_pod_grace_period: EvictionPodGrace = "0s",
+    system_reserved: SystemReserved = "",
+    kube_reserved: KubeReserved = "",
+    pod_max_pids: PodMaxPids = PIDS_MAX,
     tls_san: Annotated[
         list[str] | None,
         typer.Option(envvar=env("TLS_SAN"), help="A further name or address of the API. May be repeated."),
@@ -202,6 +215,14 @@ def up(  # One parameter a flag: this is the border where flags become a value.
             image_gc_high=image_gc_high,
             image_gc_low=image_gc_low,
             eviction_hard=eviction_hard,
+            eviction_soft=eviction_soft,
+            eviction_soft_grace_period=eviction_soft_grace_period,
+            pod_grace_max_seconds=seconds_of(
+                "--eviction-max-pod-grace-period", eviction_max_pod_grace_period
+            ),
+            system_reserved=system_reserved,
+            kube_reserved=kube_reserved,
+            pod_max_pids=pod_max_pids,
             pressure_seconds=seconds_of(
                 "--eviction-pressure-transition-period", eviction_pressure_transition_period
             ),

@@ -122,7 +122,7 @@ def test_links_that_a_pod_leaves_in_its_volumes_lead_nobody_out_of_them(play: Pl
             host.api.put(a_pod("links", containers=[app], volumes=[{"name": "v", **limit}]))
             await node.until("uid-links", is_ready, seconds=SECONDS)
             assert await inside(node, "uid-links", "readlink /v/root") == "/"
-            assert (await node.means.volumes.used_bytes("uid-links"))["v"] < 1 << 20
+            assert (await node.means.volumes.disk_use("uid-links"))["v"].size_bytes < 1 << 20
             host.api.ask_delete("uid-links", 1)
             await node.until_gone("uid-links", seconds=SECONDS)
             assert (canary / "secret").read_text() == "the host's"

@@ -12,7 +12,7 @@ from agent.usage.sampler import Snapshot
 from gitops.kinds.core.pod import Pod, is_ready, pod_phase, pod_status
 from tests.agent_world import a_pod
 from tests.docker.pods.conftest import Host
-from tests.docker.pods.inside import FOREVER, Play, container
+from tests.docker.pods.inside import FOREVER, Play, container, status_of
 
 MI = 1 << 20
 
@@ -61,6 +61,51 @@ def test_the_greediest_pod_goes_and_its_neighbour_stays(play: Play) -> None:
                 assert read_disk(disk).available_bytes > 32 * MI
                 assert is_ready(host.api.pods["uid-modest"])
                 assert pod_phase(host.api.pods["uid-greedy"]) == "Failed"
+                watching.cancel()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+    play(scenario)
+
+
+def test_who_has_most_files_goes_where_inodes_run_short_and_is_given_time_by_a_soft_threshold(
+    play: Play,
+) -> None:
+    def files(name: str, count: int) -> Pod:
+        mounts = [{"name": "work", "mountPath": "/scratch"}]
+        script = f"for n in $(seq {count}); do : > /scratch/$n; done; {FOREVER}"
+        return a_pod(
+            name,
+            containers=[container("app", script, volumeMounts=mounts)],
+            volumes=[{"name": "work", "emptyDir": {}}],
+        )
+
+    async def scenario(host: Host) -> None:
+        disk = host.home / "pods"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000", "tmpfs", disk], check=True)
+        try:
+            async with host.agent() as node:
+                host.api.put(files("modest", 50))
+                await node.until("uid-modest", is_ready)
+                soft = parse("nodefs.inodesFree<50%")[0]._replace(grace_seconds=1)
+                relief = Relief((soft,), 0, lambda: datetime.now(UTC), pod_grace_max_seconds=30)
+                root = Path((await node.means.runtime.info()).root_dir)
+                watching = asyncio.create_task(
+                    relief.run(node.pods, readings_of(disk, disk), _no_usage, root)
+                )
+                host.api.put(files("greedy", 700))
+                pod = await node.until("uid-greedy", lambda pod: pod_phase(pod) == "Failed", seconds=60)
+
+                assert pod_status(pod)["message"].startswith(
+                    "The node was low on resource: inodes. Threshold quantity: 500, available: "
+                )
+                pod = await node.until("uid-greedy", lambda pod: "terminated" in status_of(pod)["state"])
+                assert status_of(pod)["state"]["terminated"]["exitCode"] == 0
+                async with asyncio.timeout(60):
+                    while relief.conditions():
+                        await asyncio.sleep(0.2)
+                assert is_ready(host.api.pods["uid-modest"])
                 watching.cancel()
         finally:
             subprocess.run(["umount", "-l", disk], check=True)

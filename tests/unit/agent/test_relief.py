@@ -1,11 +1,12 @@
 """A node that runs short, with a fake engine: one pod goes, the others stay, and the node says so until it is over."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.pods.pressure import Reading
+from agent.pods.pressure import Candidate, Reading, Taken, first_to_go, message, met
 from agent.probes.checks import SimulatedChecks
 from agent.relief import Relief, readings_of
 from agent.runtime.fake import READY_AFTER, FakeRuntime
@@ -67,6 +68,51 @@ def test_one_pod_goes_and_pressure_ends_five_minutes_later(tmp_path: Path) -> No
     asyncio.run(play())
 
 
+def test_below_a_soft_threshold_a_pod_goes_after_the_grace_and_has_time_to_end(tmp_path: Path) -> None:
+    async def play() -> None:
+        api = Api()
+        world = Scenario(api)
+        graces = list[float]()
+
+        class Noting(FakeRuntime):
+            async def stop(self, container_id: str, *, grace_seconds: float) -> None:
+                graces.append(grace_seconds)
+                await super().stop(container_id, grace_seconds=grace_seconds)
+
+        async with running_node(Noting(now), SimulatedChecks(now, READY_AFTER), api) as node:
+            api.put(a_pod("low", containers=APP, terminationGracePeriodSeconds=7))
+            await node.until("uid-low", is_ready)
+            soft = parse("memory.available<100Mi")[0]._replace(grace_seconds=60)
+            relief = Relief((soft,), 300, lambda: world.time, world.sleep, pod_grace_max_seconds=20)
+            told = list[tuple[float, frozenset[str]]]()
+            relief.changed = lambda: told.append(((world.time - START).total_seconds(), relief.conditions()))
+            watching = asyncio.create_task(relief.run(node.pods, world.read, no_usage, tmp_path))
+            await node.until("uid-low", lambda pod: pod_phase(pod) == "Failed")
+            watching.cancel()
+
+            assert told[0] == (0.0, frozenset({"MemoryPressure"}))
+            assert world.time - START >= timedelta(seconds=60)
+            assert graces == [7]
+
+    asyncio.run(play())
+
+
+def test_a_node_without_inodes_ends_the_pod_that_has_most_files() -> None:
+    some, many = (
+        Candidate(a_pod(name, containers=APP), {"": Taken(disk_bytes=size, inodes=count)})
+        for name, size, count in (("large", 1 << 30, 5), ("many", 1 << 10, 9_000))
+    )
+    below = parse("nodefs.inodesFree<5%")
+
+    chosen = first_to_go([some, many], below[0].signal)
+
+    assert chosen is many
+    assert met(below, {Signal.NODEFS_INODES: Reading(4, 100)}) == below
+    assert message(many, below[0], Reading(4, 100)) == (
+        "The node was low on resource: inodes. Threshold quantity: 5, available: 4. "
+    )
+
+
 def test_under_disk_pressure_images_go_first_and_no_pod_if_they_suffice(tmp_path: Path) -> None:
     async def play() -> None:
         api, wanted = Api(), list[int]()
@@ -101,5 +147,6 @@ def test_under_disk_pressure_images_go_first_and_no_pod_if_they_suffice(tmp_path
 def test_this_host_can_be_read(tmp_path: Path) -> None:
     found = readings_of(tmp_path, tmp_path / "nowhere")()
 
-    assert found.keys() == {Signal.MEMORY, Signal.PID, Signal.NODEFS}
+    inodes = {Signal.NODEFS_INODES} if os.statvfs(tmp_path).f_files else set()
+    assert found.keys() == {Signal.MEMORY, Signal.PID, Signal.NODEFS, *inodes}
     assert all(0 < one.available <= one.capacity for one in found.values())

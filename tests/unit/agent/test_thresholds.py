@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.thresholds import EVICTION_HARD, Signal, Threshold, parse
+from agent.thresholds import EVICTION_HARD, Signal, Threshold, parse, parse_soft
+from gitops.cli.seconds import seconds_of
 from gitops.kinds.errors import BadRequest
 
 DEFAULT = (
     Threshold(Signal.MEMORY, amount=100 << 20),
     Threshold(Signal.NODEFS, percent=Decimal(10)),
     Threshold(Signal.IMAGEFS, percent=Decimal(15)),
+    Threshold(Signal.NODEFS_INODES, percent=Decimal(5)),
+    Threshold(Signal.IMAGEFS_INODES, percent=Decimal(5)),
 )
 
 
@@ -41,8 +44,9 @@ def test_what_is_read(text: str, found: tuple[Threshold, ...]) -> None:
         ("nodefs.available<NaN%", "0% to 100%"),
         ("nodefs.available<x%", "a number before the %"),
         (
-            "nodefs.inodesFree<5%",
-            "one of memory.available, nodefs.available, imagefs.available, pid.available",
+            "allocatableMemory.available<5%",
+            "one of memory.available, nodefs.available, imagefs.available, nodefs.inodesFree, imagefs.inodesFree, "
+            "pid.available",
         ),
         ("memory.available<1Gi,memory.available<2Gi", "memory.available once"),
         ("memory.available<1Gi,", "SIGNAL<AMOUNT"),
@@ -54,6 +58,33 @@ def test_what_is_refused_says_what_is_wanted(text: str, wanted: str) -> None:
 
     assert "--eviction-hard: found" in str(refused.value)
     assert wanted in str(refused.value)
+
+
+def test_a_soft_one_has_a_grace_period_of_its_own() -> None:
+    text = "memory.available<300Mi,nodefs.inodesFree<10%"
+
+    found = parse_soft(text, "nodefs.inodesFree=2m, memory.available=30s", seconds_of)
+
+    assert found == (
+        Threshold(Signal.MEMORY, amount=300 << 20, grace_seconds=30.0),
+        Threshold(Signal.NODEFS_INODES, percent=Decimal(10), grace_seconds=120.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "grace", "why"),
+    [
+        ("memory.available<1Gi", "", "must be specified for the soft threshold memory.available"),
+        ("memory.available<1Gi", "memory.available", "SIGNAL=DURATION"),
+        ("memory.available<1Gi", "memory=1m", "--eviction-soft-grace-period: found 'memory', wanted one of"),
+        ("memory.available", "", "--eviction-soft: found 'memory.available', wanted SIGNAL<AMOUNT"),
+    ],
+)
+def test_a_soft_one_without_a_grace_period_is_refused(text: str, grace: str, why: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_soft(text, grace, seconds_of)
+
+    assert why in str(refused.value)
 
 
 PIECES = st.sampled_from(

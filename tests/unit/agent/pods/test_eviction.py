@@ -10,7 +10,7 @@ import pytest
 from agent.pods.eviction import beyond, limits_bytes
 from agent.pods.machine import step
 from agent.pods.observed import PodObserved
-from agent.volumes.disk import used_bytes
+from agent.volumes.disk import used
 from tests.agent_world import a_pod
 from tests.unit.agent.pods.states import a_state, with_states
 
@@ -58,14 +58,17 @@ def test_what_a_directory_takes(tmp_path: Path) -> None:
     outside.write_bytes(b"x" * (1 << 20))
     root = tmp_path / "root"
     (root / "deep").mkdir(parents=True)
-    empty = used_bytes(root)
+    empty = used(root)
     (root / "deep" / "file").write_bytes(b"x" * (256 << 10))
     os.link(root / "deep" / "file", root / "again")
     (root / "link").symlink_to(outside)
     with (root / "sparse").open("wb") as file:
         file.truncate(1 << 30)
 
-    assert 256 << 10 <= used_bytes(root) - empty < 320 << 10
+    grown = used(root)
+
+    assert 256 << 10 <= grown.size_bytes - empty.size_bytes < 320 << 10
+    assert grown.inodes - empty.inodes == 3
 
 
 def test_an_evicted_pod_gets_no_time_to_end() -> None:

@@ -1,12 +1,16 @@
 """The node's own object, and the file that starts its process."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.host import kept_bytes
+from agent.limits import NodeLimits
 from agent.registration import NodeFacts, node_status
+from agent.reservations import kept, reserved
 from agent.runtime.protocol import EngineInfo
 from agent.settings import NodeSettings, read_config, write_config
 from gitops.client import Credentials
@@ -17,7 +21,7 @@ from gitops.kinds.sensitive import Sensitive
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENGINE = EngineInfo("docker", "20.10.24", "1.41", "Debian 12", "6.1", "amd64", 2, 4 << 30)
-FACTS = NodeFacts("n1", ENGINE, "192.0.2.1", 10 << 30, "m", "b", kept_memory_bytes=100 << 20)
+FACTS = NodeFacts("n1", ENGINE, "192.0.2.1", 10 << 30, "m", "b", kept={"cpu": 250, "memory": 100 << 20})
 
 
 def ready_of(status: NodeStatus) -> Condition:
@@ -86,7 +90,59 @@ def test_pressure_is_a_condition_with_the_kubelets_words() -> None:
     }
 
 
-def test_what_pods_may_not_have_is_the_threshold_of_memory() -> None:
-    assert kept_bytes("memory.available<100Mi,nodefs.available<10%", 4 << 30) == 100 << 20
-    assert kept_bytes("memory.available<25%", 4 << 30) == 1 << 30
-    assert kept_bytes("", 4 << 30) == 0
+CAPACITY = {"cpu": 2000, "memory": 4 << 30, "ephemeral-storage": 100 << 30}
+
+
+@pytest.mark.parametrize(
+    ("limits", "cpu", "memory", "storage"),
+    [
+        (NodeLimits(), 0, 100 << 20, 10 << 30),
+        (NodeLimits(eviction_hard="memory.available<25%"), 0, 1 << 30, 0),
+        (NodeLimits(eviction_hard=""), 0, 0, 0),
+        (
+            NodeLimits(
+                eviction_hard="",
+                system_reserved="cpu=200m,memory=1Gi",
+                kube_reserved=" memory = 500Mi , ephemeral-storage=2Gi,cpu=0.1",
+            ),
+            300,
+            1524 << 20,
+            2 << 30,
+        ),
+    ],
+)
+def test_what_pods_may_not_have(limits: NodeLimits, cpu: int, memory: int, storage: int) -> None:
+    assert kept(limits, CAPACITY) == {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("cpu", "found 'cpu', wanted RESOURCE=AMOUNT"),
+        ("pid=100", "found 'pid', wanted one of cpu, memory, ephemeral-storage"),
+        ("cpu=1,cpu=2", "wanted cpu once"),
+        ("memory=1GB", "found '1GB', wanted an amount such as 500Mi"),
+        ("memory=-1", "wanted an amount of at least 0"),
+    ],
+)
+def test_a_reservation_that_cannot_be_read_is_refused(text: str, why: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        reserved(text, "--system-reserved")
+
+    assert str(refused.value).startswith("--system-reserved: ")
+    assert why in str(refused.value)
+
+
+@given(st.text(max_size=60))
+def test_any_reservation_is_read_or_refused(text: str) -> None:
+    try:
+        found = reserved(text, "--kube-reserved")
+    except BadRequest:
+        return
+    assert all(amount >= 0 for amount in found.values())
+
+
+def test_a_node_never_has_less_than_nothing() -> None:
+    facts = replace(FACTS, kept={"cpu": 99_000, "memory": 1 << 60, "ephemeral-storage": 1 << 60})
+
+    assert facts.allocatable == {**facts.capacity, "cpu": "0", "memory": "0Ki", "ephemeral-storage": "0Ki"}

@@ -42,7 +42,7 @@ def a_user(
     if limit:
         resources["limits"] = {resource: limit}
     container = {"name": "app", "image": "shop:1", "resources": resources}
-    taken = Taken(used, used, used)
+    taken = Taken(used, used, used, used)
     return Candidate(a_pod(name, containers=[container], priority=priority, **spec), {"app": taken})
 
 

@@ -40,6 +40,13 @@ def test_resources(resources: dict[str, Any], qos: str, limits: Limits) -> None:
     assert limits_of(pod, pod["spec"]["containers"][0], 4 << 30) == limits
 
 
+def test_as_many_processes_as_the_operator_says() -> None:
+    pod = a_pod(containers=[{"name": "app", "image": "shop:1"}])
+
+    assert limits_of(pod, pod["spec"]["containers"][0], 1 << 30).pids_max == 4096
+    assert limits_of(pod, pod["spec"]["containers"][0], 1 << 30, 64).pids_max == 64
+
+
 def test_what_docker_is_asked_for() -> None:
     spec = ContainerSpec(
         "u1",

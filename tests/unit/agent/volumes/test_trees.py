@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.volumes import trees
-from agent.volumes.disk import used_bytes
+from agent.volumes.disk import used
 from agent.volumes.persistent import own
 
 LEVELS = 3_000  # Deeper than Python's stack, a path's 4,096 bytes and the descriptors of a process.
@@ -30,7 +30,7 @@ def test_a_tree_deeper_than_any_path_is_measured_owned_and_removed(tmp_path: Pat
     deep = tmp_path / "deep"
     a_deep_tree(deep)
 
-    assert used_bytes(deep) >= 1 << 20
+    assert used(deep).size_bytes >= 1 << 20
     own(deep, os.getgid(), only_on_mismatch=False)
     trees.remove(deep)
 
