@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, NewType, cast, overload
 
 import orjson
 
+from gitops.filing import Term
 from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, T
 
 Revision = NewType("Revision", int)  # Number of a transaction; strictly increasing; gaps are allowed.
 Position = NewType("Position", int)  # revision << 16 | index in the transaction: the wire's resourceVersion.
 
-Term = tuple[str, ...]  # What an index files objects under, such as ("node", "", "Pod", "n1").
 Labels = frozenset[tuple[str, str]]
 
 HOT_OBJECTS_MAX: Final = 4_096  # Pods that share their template: some 4 KB each.

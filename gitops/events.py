@@ -50,7 +50,6 @@ def event_for(view: Reader, note: EventNote, component: str, now: datetime) -> E
         "count": 1,
         "firstTimestamp": timestamp(now),
         "lastTimestamp": timestamp(now),
-        "eventTime": None,
         "reportingComponent": component,
         "reportingInstance": "",
     }

@@ -11,23 +11,25 @@ from datetime import datetime
 from sys import intern
 from typing import Any, Final, NamedTuple, cast
 
-from gitops.entry import Captured, Entry, HotEntries, Labels, Packed, Term
+from gitops.entry import Captured, Entry, HotEntries, Labels, Packed
 from gitops.entry import Position as Position
 from gitops.entry import Revision as Revision
+from gitops.filing import Filing, Term, dependent_term, filing_of, kind_term, node_term, owner_term, terms_of
+from gitops.filing import node_of as node_of
 from gitops.kinds import selectors
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, T, controller_of, labels_of, uid
+from gitops.kinds.objects import KubeObject, T, labels_of, uid
 from gitops.kinds.selectors import LabelSelector
 
+FILINGS_MAX: Final = 1_024  # Ways to file an object that are remembered, some 400 bytes each.
 TOUCHED_MAX: Final = 8_192  # Keys of the last changes, for those who keep sums. Further back they count anew.
 _FILING: Final = (
     "uid",
     "labels",
     "ownerReferences",
 )  # Metadata that `terms_of` and the groups of labels go by.
-POD_KIND: Final = ("", "Pod")  # Those without a node are filed too: the scheduler asks for them.
 
 
 def position(revision: int, index: int = 0xFFFF) -> Position:
@@ -60,6 +62,7 @@ class View:
         self._groups: dict[Term, dict[Labels, dict[str, Entry]]] = {}  # Equal label sets share a group.
         # What is equal is one object: each term and label set as its first user made it.
         self._terms: dict[Term, Term] = {}
+        self._filings: dict[Filing, tuple[Term, ...]] = {}
         self._labels: dict[Labels, Labels] = {}
         self._touched: deque[Key] = deque(maxlen=TOUCHED_MAX)
         self._touches = 0  # How many there have been in all.
@@ -102,11 +105,11 @@ class View:
 
     def owned_by(self, kind: Kind[T], owner_uid: str) -> Iterator[T]:
         """Those whose controller reference has this uid, in key order."""
-        return self._typed(kind, self._members(("owner", kind.group, kind.kind, owner_uid)))
+        return self._typed(kind, self._members(owner_term(kind.group, kind.kind, owner_uid)))
 
     def dependents(self, owner_uid: str) -> Iterator[KubeObject]:
         """Objects of any kind with any owner reference of this uid, in key order."""
-        return self._hot.each(self._members(("dependent", owner_uid)))
+        return self._hot.each(self._members(dependent_term(owner_uid)))
 
     def by_uid(self, uid: str) -> KubeObject | None:
         """The object with this uid, None if there is none."""
@@ -126,14 +129,14 @@ class View:
 
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
         """Pods with this spec.nodeName ('': without one), in key order."""
-        return self._typed(kind, self._members(("node", kind.group, kind.kind, node)))
+        return self._typed(kind, self._members(node_term(kind.group, kind.kind, node)))
 
     def captured(
         self, kind: Kind[T], namespace: str | None = None, *, node: str | None = None
     ) -> Captured[T]:
         """As `list`, or as `on_node`, for those who read on while the view goes on."""
         if node is not None:
-            return Captured(self._members(("node", kind.group, kind.kind, node)))
+            return Captured(self._members(node_term(kind.group, kind.kind, node)))
         return Captured(self._members(kind_term(kind.group, kind.kind, namespace)))
 
     def touched(self, since: int) -> tuple[int, Sequence[Key] | None]:
@@ -173,9 +176,7 @@ class View:
             entry.uid, entry.terms, entry.labels = held.uid, held.terms, held.labels
         elif change.after is not None:
             entry.uid = uid(change.after)
-            entry.terms = tuple(
-                [self._terms.setdefault(term, term) for term in terms_of(entry.key, change.after)]
-            )
+            entry.terms = self._terms_of(filing_of(entry.key, change.after))
             labels = frozenset(labels_of(change.after).items())
             entry.labels = self._labels.setdefault(labels, labels)
         if held:
@@ -242,11 +243,21 @@ class View:
             self._uids[entry.uid] = key
         for term in entry.terms:
             members = self._index.setdefault(term, {})
-            if text not in members and members:
+            if members and text not in members and text < next(reversed(members)):
                 self._unsorted.add(term)
             members[text] = entry
         groups = self._groups.setdefault(entry.terms[1], {})
         groups.setdefault(entry.labels, {})[text] = entry
+
+    def _terms_of(self, filing: Filing) -> tuple[Term, ...]:
+        """Where an object is filed. What is filed alike shares one answer."""
+        found = self._filings.get(filing)
+        if found is None:
+            if len(self._filings) >= FILINGS_MAX:
+                self._filings.clear()
+            found = tuple([self._terms.setdefault(term, term) for term in terms_of(filing)])
+            self._filings[filing] = found
+        return found
 
     def _forget(self, held: Entry, new: Entry) -> None:
         """Take what we held out of every place where the new entry will not stand; there it is replaced in place."""
@@ -257,7 +268,8 @@ class View:
             if term not in new.terms:
                 del self._index[term][text]
                 if not self._index[term]:
-                    del self._index[term], self._terms[term]
+                    del self._index[term]
+                    self._terms.pop(term, None)  # What is filed so again may still share it.
                     self._unsorted.discard(term)
         if held.labels != new.labels or not new.terms:
             groups = self._groups[held.terms[1]]
@@ -279,27 +291,3 @@ def _is_filed_alike(held: Entry, change: Change) -> bool:
         return False
     old, new = before["metadata"], after["metadata"]
     return all(old.get(name) is new.get(name) for name in _FILING)
-
-
-def kind_term(group: str, kind: str, namespace: str | None) -> Term:
-    """Where the objects of a kind are filed, all of them or those of a namespace."""
-    return ("kind", group, kind) if namespace is None else ("kind", group, kind, namespace)
-
-
-def terms_of(key: Key, obj: KubeObject) -> tuple[Term, ...]:
-    """Where an object is filed. The second is its kind in its namespace, which also names its label groups."""
-    terms = [kind_term(key.group, key.kind, None), kind_term(key.group, key.kind, key.namespace)]
-    if owners := obj["metadata"].get("ownerReferences"):
-        terms += [("dependent", owner) for owner in {owner["uid"]: None for owner in owners}]
-        if controller := controller_of(obj):
-            terms.append(("owner", key.group, key.kind, controller["uid"]))
-    if (node := node_of(obj)) or (key.group, key.kind) == POD_KIND:
-        terms.append(("node", key.group, key.kind, node))
-    return tuple(terms)
-
-
-def node_of(obj: KubeObject) -> str:
-    """`spec.nodeName`, '' where there is none: the one field that watches may name as a topic."""
-    spec = cast("dict[str, object]", obj).get("spec")
-    node = spec.get("nodeName") if isinstance(spec, dict) else None
-    return node if isinstance(node, str) else ""

@@ -46,9 +46,10 @@ def refuse_pod_security(
             if not _is_operators(view, source, settings):
                 level, why = SOURCES_LEVEL, f"an object states its source {source}, not the operator"
                 break
-    before = _pods(kind, old) if old is not None else None
-    had = set(violations(level, *before)) if before is not None else set()
-    told = [one for one in dict.fromkeys(violations(level, spec, annotations)) if one not in had]
+    told = dict.fromkeys(violations(level, spec, annotations))
+    before = _pods(kind, old) if old is not None and told else None
+    for one in violations(level, *before) if before is not None else ():
+        told.pop(one, None)
     if told:
         name = new["metadata"].get("name", "")
         raise forbidden(kind, name, f'violates PodSecurity "{level}:latest": {", ".join(told)} ({why})')

@@ -4,6 +4,7 @@
 Source: Kubernetes' plug-in ServiceAccount, 1.35.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from gitops.admission.refusal import forbidden
@@ -19,6 +20,7 @@ from gitops.kinds.core.service_account import (
     account_key,
 )
 from gitops.kinds.core.volumes import Volume
+from gitops.kinds.lately import Lately
 from gitops.reconcile import Reader
 
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -41,7 +43,7 @@ def with_account(view: Reader, pod: Pod) -> Pod:
     if account is not None and not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         added["imagePullSecrets"] = account["imagePullSecrets"]
     if _mounts(spec, account):
-        added |= _mounted(spec)
+        added |= _mounted(cast(Mapping[str, Any], spec))
     return cast(Pod, {**pod, "spec": {**spec, **added}}) if added else pod
 
 
@@ -53,7 +55,7 @@ def _mounts(spec: PodSpec, account: ServiceAccount | None) -> bool:
     return told is not False
 
 
-def _mounted(spec: PodSpec) -> dict[str, Any]:
+def _with_mounts(spec: Mapping[str, Any]) -> dict[str, Any]:
     """With a volume for those of its containers that have nothing at that path themselves."""
     volumes = spec.get("volumes") or []
     taken = {volume["name"] for volume in volumes}
@@ -67,6 +69,9 @@ def _mounted(spec: PodSpec) -> dict[str, Any]:
         if after != before:
             found[field] = after
     return {**found, "volumes": [*volumes, _volume(name)]} if found else {}
+
+
+_mounted: Final = Lately(_with_mounts, but="nodeName")
 
 
 def _with_mount(container: Container, volume: str) -> Container:

@@ -101,15 +101,16 @@ class ServicePods:
             self._by_pair.setdefault((key.namespace, *selector[0]), set()).add(key)
 
     def _take_pod(self, key: Key, pod: Pod | None) -> None:
-        member = self._member(pod) if pod is not None else None
-        services = tuple(self.selecting(key.namespace, labels_of(pod))) if pod is not None and member else ()
+        services = tuple(self.selecting(key.namespace, labels_of(pod))) if pod is not None else ()
+        member = self._member(pod) if pod is not None and services else None
+        services = services if member is not None else ()
         before = self._services.pop(key, ())
         for service in before:
             if service not in services:
                 del self._members[service][key]
                 if not self._members[service]:
                     del self._members[service]
-        if member is not None and services:
+        if member is not None:
             self._services[key] = services
             for service in services:
                 self._members.setdefault(service, {})[key] = member

@@ -11,6 +11,9 @@ from typing import Final, NotRequired, TypedDict, TypeVar, cast
 
 from gitops.kinds.keys import Key
 
+TIMES_MAX: Final = (
+    64  # What is decided in one round is stamped with one time, thousands of objects in a large one.
+)
 API_VERSIONS_MAX: Final = 1_024  # Whose groups are remembered: each object of the store is asked for its own.
 SECONDS_CHARACTERS: Final = len("2026-01-01T00:00:00")  # Then comes the zone's offset.
 MICROSECONDS_CHARACTERS: Final = len("2026-01-01T00:00:00.000000")
@@ -129,6 +132,7 @@ def with_meta(obj: T, **changes: object) -> T:
     return cast(T, {**obj, "metadata": kept})
 
 
+@lru_cache(TIMES_MAX)
 def timestamp(moment: datetime) -> str:
     """Kubernetes' `Time`: RFC 3339 in UTC, whole seconds."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")[:SECONDS_CHARACTERS] + "Z"

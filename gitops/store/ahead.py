@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from gitops.entry import Revision, Term
+from gitops.entry import Revision
+from gitops.filing import Term, dependent_term, filing_of, kind_term, node_term, owner_term, terms_of
 from gitops.kinds import selectors
 from gitops.kinds.gitward import DECLARED_GROUP
 from gitops.kinds.keys import Key
@@ -16,7 +17,7 @@ from gitops.kinds.kind import Kind
 from gitops.kinds.objects import KubeObject, T, key_of, labels_of, uid
 from gitops.kinds.selectors import LabelSelector
 from gitops.store.contract import Change
-from gitops.view import View, kind_term, terms_of
+from gitops.view import View
 
 Belongs = Callable[[Key, KubeObject], bool]
 
@@ -55,11 +56,11 @@ class Ahead:
         return self._merged(self._view.list_namespace(namespace), belongs)
 
     def owned_by(self, kind: Kind[T], owner_uid: str) -> Iterator[T]:
-        term = ("owner", kind.group, kind.kind, owner_uid)
+        term = owner_term(kind.group, kind.kind, owner_uid)
         return self._of(kind, self._view.owned_by(kind, owner_uid), term)
 
     def dependents(self, owner_uid: str) -> Iterator[KubeObject]:
-        return self._merged(self._view.dependents(owner_uid), _filed_under(("dependent", owner_uid)))
+        return self._merged(self._view.dependents(owner_uid), _filed_under(dependent_term(owner_uid)))
 
     def by_uid(self, uid_: str) -> KubeObject | None:
         for change in self._pending.values():
@@ -78,7 +79,7 @@ class Ahead:
         return cast("Iterator[T]", self._merged(found, belongs))
 
     def on_node(self, kind: Kind[T], node: str) -> Iterator[T]:
-        return self._of(kind, self._view.on_node(kind, node), ("node", kind.group, kind.kind, node))
+        return self._of(kind, self._view.on_node(kind, node), node_term(kind.group, kind.kind, node))
 
     def touched(self, since: int) -> tuple[int, Sequence[Key] | None]:
         """Marks are a view's own, and this one lives for one question: look at everything."""
@@ -110,4 +111,4 @@ def _text(obj: KubeObject) -> str:
 
 
 def _filed_under(term: Term) -> Belongs:
-    return lambda key, obj: term in terms_of(key, obj)
+    return lambda key, obj: term in terms_of(filing_of(key, obj))

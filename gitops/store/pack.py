@@ -49,14 +49,18 @@ class Sealed(Opener):
 
 
 class Dictionary(Opener):
-    """What bodies of one owner (or one kind) are packed against; immutable."""
+    """What bodies of one owner (or one kind) are packed against; immutable.
 
-    __slots__ = ("_packer", "_window", "id")
+    Attributes:
+        packed_bodies: how many it has packed in this life of the process.
+    """
+
+    __slots__ = ("_packer", "_window", "id", "packed_bodies")
     alike = True
 
     def __init__(self, number: int, body: bytes) -> None:
         super().__init__()
-        self.id = number
+        self.id, self.packed_bodies = number, 0
         self._window = body[-WINDOW_BYTES:]
         self._packer: Any = None  # zlib gives its compressors no name to be typed by.
 
@@ -76,6 +80,7 @@ class Dictionary(Opener):
         self._packer = None
 
     def pack(self, body: bytes) -> bytes:
+        self.packed_bodies += 1
         packer = self._packer.copy() if self._packer else self._fresh()
         return cast("bytes", packer.compress(body) + packer.flush())
 

@@ -15,7 +15,8 @@ from gitops.store.pack import PLAIN, SMALL_BYTES, Dictionary, Sealed, stored_dic
 from gitops.store.seal import Sealer
 
 KEPT_MAX: Final = 2_048  # Dictionaries in memory, of up to 8 KB.
-WARM_MAX: Final = 64  # Those that packed last are ready to pack again.
+WARM_MAX: Final = 128  # Those that packed last are ready to pack again, in 40 KB each,
+WARM_AFTER: Final = 4  # once they have packed so many: an owner of a few objects gains nothing by it.
 
 SELECTED: Final = "v.id, v.dictionary, v.sealed, v.body"  # The columns of a `Row`.
 
@@ -64,9 +65,9 @@ class Shelf:
         found = self._newest.get(siblings) or self._read_newest(connection, siblings)
         if found is None or found.is_outgrown(body):
             found = self._write(connection, siblings, body)
-        if found.id not in self._warm:
-            self._warm_up(found)
         packed = found.pack(body)
+        if found.packed_bodies >= WARM_AFTER:
+            self._keep_warm(found)
         return Packed(packed, found) if len(packed) < len(body) else Packed(body, PLAIN)
 
     def forget(self) -> None:
@@ -83,8 +84,10 @@ class Shelf:
             if dictionary.id in numbers:
                 del self._newest[name]
 
-    def _warm_up(self, dictionary: Dictionary) -> None:
-        dictionary.warm()
+    def _keep_warm(self, dictionary: Dictionary) -> None:
+        """The one that has not packed for longest makes room."""
+        if self._warm.pop(dictionary.id, None) is None:
+            dictionary.warm()
         self._warm[dictionary.id] = dictionary
         if len(self._warm) > WARM_MAX:
             self._warm.pop(next(iter(self._warm))).cool()

@@ -97,6 +97,17 @@ def test_an_object_is_found_by_owner_node_uid_and_labels() -> None:
     assert names(view.select(POD, "shop", None)) == []
 
 
+def test_places_that_were_empty_for_a_while_are_filled_and_emptied_again() -> None:
+    view = View()
+
+    for revision, node in enumerate(("", "n1", "", "n1"), start=1):
+        view.apply(put(an_object("web", node=node), revision))
+        view.advance(revision)
+
+    assert names(view.on_node(POD, "n1")) == ["web"]
+    assert names(view.on_node(POD, "")) == []
+
+
 def test_nothing_is_found_any_more_where_an_object_was() -> None:
     pod = an_object("b", uid="u1", node="n1", owner="rs", labels={"app": "web"})
     view = a_view(pod)

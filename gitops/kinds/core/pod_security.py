@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gitops.kinds.core.pod_types import PodSpec
+from gitops.kinds.lately import Lately
 
 
 class Level(StrEnum):
@@ -43,8 +44,13 @@ def stricter(one: Level, other: Level) -> Level:
 def violations(level: Level, spec: PodSpec, annotations: Mapping[str, str]) -> Iterator[str]:
     """What stands against a level, each as `host namespaces (hostNetwork=true)`. Containers of every sort count."""
     if level is Level.PRIVILEGED:
-        return
-    pod = _mapping(spec)
+        return iter(())
+    if any(name.startswith(_APPARMOR) for name in annotations):
+        return _violations(level, _mapping(spec), annotations)
+    return iter(_OF_SPEC[level](_mapping(spec)))
+
+
+def _violations(level: Level, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Iterator[str]:
     yield from _of_pod(pod, annotations)
     for name, container in _containers(pod):
         yield from _of_container(f'container "{name}"', container)
@@ -52,6 +58,13 @@ def violations(level: Level, spec: PodSpec, annotations: Mapping[str, str]) -> I
         yield from _restricted_volumes(pod)
         for name, container in _containers(pod):
             yield from _restricted(f'container "{name}"', container, _mapping(pod.get("securityContext")))
+
+
+# Of pods that annotations say nothing of.
+_OF_SPEC: Final = {
+    Level.BASELINE: Lately(lambda spec: tuple(_violations(Level.BASELINE, spec, {})), but="nodeName"),
+    Level.RESTRICTED: Lately(lambda spec: tuple(_violations(Level.RESTRICTED, spec, {})), but="nodeName"),
+}
 
 
 def _of_pod(pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Iterator[str]:
