@@ -57,6 +57,7 @@ from agent.usage import CgroupReader, Idle, Sampler, usage_handler
 from agent.volumes.persistent import Persistent
 from agent.volumes.volumes import PodVolumes
 from agent.wiring import network_settings, pulls_of, relief_of
+from agent.withdrawal import OtherNodes, asking_master, withdrawn_handler
 from gitops.client import Client, Credentials, Handler, logs, serve_reverse
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import GitwardError, Invalid, Unavailable
@@ -204,6 +205,7 @@ class _Node:
             "logs": log_handler(self._runtime, lambda: self._pods),
             "exec": exec_handler(self._runtime, lambda: self._pods),
             "attach": attach_handler(self._runtime, lambda: self._pods),
+            "withdrawn": withdrawn_handler(lambda: self._network),
             "portforward": port_handler(self._runtime, lambda: self._pods, dial),
         }
 
@@ -226,8 +228,11 @@ class _Node:
         """Tried until it is there: a range or port that is taken may be given back."""
         settings = self._settings
         wanted = network_settings(settings, pod_cidr, address, self._container, self._client.credentials.url)
+        others = OtherNodes(asking_master(self._client, settings.name))
         network = (
-            SimulatedNetwork(pod_cidr) if settings.simulated else NodeNetwork(wanted, waits_for_pods=True)
+            SimulatedNetwork(pod_cidr)
+            if settings.simulated
+            else NodeNetwork(wanted, waits_for_pods=True, left_out=others.left_out)
         )
         told = ""
         while True:

@@ -6,7 +6,7 @@ succeeds, so a part that fails holds up no other. `close` leaves it all at work:
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from agent.services.health import HealthServer
 from agent.services.strangers import has_stranger, without_strangers
 from agent.services.table import HostPort, Slices, by_service, has_others
 from agent.services.watch import RulesWatch
+from agent.withdrawal import a_second
 from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import Node
 from gitops.kinds.core.service import Service
@@ -37,9 +38,6 @@ CHECK_SECONDS: Final = 3.0  # How soon what is flushed is put back where nobody 
 RETRY_SECONDS: Final = 2.0
 PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
-# Other nodes hear of it at the same moment as this one, but say nobody when they have acted: they get this long. A node
-# that is slower, or whose agent is dead, sends to the pod until it hears.
-OTHERS_SECONDS: Final = 1.0
 FLOWS_POLL_SECONDS: Final = 0.1
 INGRESS_PART: Final = "ingress"
 API_PART: Final = "way to the API"
@@ -85,15 +83,24 @@ class _Part:
 
 
 class NodeNetwork:
-    def __init__(self, settings: NodeNetworkSettings, *, waits_for_pods: bool = False) -> None:
-        """`waits_for_pods`: an earlier agent's rules stay until `adopted`, since they publish ports of running pods."""
+    def __init__(
+        self,
+        settings: NodeNetworkSettings,
+        *,
+        waits_for_pods: bool = False,
+        left_out: Callable[[str], Awaitable[None]] = a_second,
+    ) -> None:
+        """`waits_for_pods`: an earlier agent's rules stay until `adopted`, since they publish ports of running pods.
+
+        `left_out`: returns once other nodes send nothing new to a pod of this one.
+        """
         network = settings.network
         self._host_ports: dict[str, tuple[HostPort, ...]] = {}  # By pod uid.
         self._owners: dict[str, str] = {}  # Address -> uid of the pod of this node that has it.
         self._adopted = asyncio.Event()
         if not waits_for_pods:
             self._adopted.set()
-        self._settings = settings
+        self._settings, self._left_out = settings, left_out
         self._network = Network(network)
         self._services = ServicesDriver(
             RuleSettings(
@@ -127,8 +134,7 @@ class NodeNetwork:
         )
         self._door = ApiDoor(network.gateway, settings.api_url) if settings.api_url else None
         self._state, self._asked = ClusterState(), 0
-        self._moved = asyncio.Condition()
-        self._proxy_runs = asyncio.Event()
+        self._moved, self._proxy_runs = asyncio.Condition(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
 
@@ -247,11 +253,16 @@ class NodeNetwork:
                 async with self._moved:
                     await self._moved.wait_for(lambda: not self._offers(pod_ip))
                 if self._peers(self._state) and has_others(self._slices(self._state), pod_ip):
-                    await asyncio.sleep(OTHERS_SECONDS)
+                    await self._left_out(pod_ip)
                 while await self._has_flows(pod_ip):
                     await asyncio.sleep(FLOWS_POLL_SECONDS)
         except TimeoutError:
             log.debug("a pod is still in use", extra={"fields": {"address": pod_ip}})
+
+    async def unoffered(self, addresses: Collection[str]) -> None:
+        """Returns once nothing of this node sends anything new to any of them; the caller sets the bound."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: not any(map(self._offers, addresses)))
 
     async def is_out(self, pod_ip: str) -> bool:
         """Whether nothing on this node sends to the pod, and nobody's flow is open."""
@@ -357,16 +368,12 @@ class NodeNetwork:
             await work
         except GitwardError as error:
             if self._problems.get(part) != str(error):
-                log.error(
-                    "a part of the node's network fails",
-                    extra={"fields": {"part": part, "error": str(error)}},
-                )
+                fields = {"part": part, "error": str(error)}
+                log.error("a part of the node's network fails", extra={"fields": fields})
             self._problems[part] = str(error)
             return False
         except Exception as error:  # The top of a loop: one part's bug must not stop the others.
-            log.exception(
-                "a part of the node's network failed unexpectedly", extra={"fields": {"part": part}}
-            )
+            log.exception("a part of the node's network has a bug", extra={"fields": {"part": part}})
             self._problems[part] = repr(error)
             return False
         self._problems.pop(part, None)

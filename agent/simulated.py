@@ -1,6 +1,6 @@
 """What a simulated node has in place of a network and volumes: addresses and checks, and nothing of the host."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from agent.ingress import Trouble
 from agent.network import pick
@@ -48,6 +48,9 @@ class SimulatedNetwork:
 
     async def without(self, pod_ip: str) -> bool:
         return True
+
+    async def unoffered(self, addresses: Collection[str]) -> None:
+        return
 
     async def sync(self, state: ClusterState) -> None:
         return

@@ -26,6 +26,7 @@ from gitops.api import (
     reviews,
     usage,
     watches,
+    withdrawal,
 )
 from gitops.api.applying import apply
 from gitops.api.bodies import media_of
@@ -118,7 +119,7 @@ def make_app(
     app[TRIGGER], app[FACTS] = trigger or _no_trigger, facts or _no_facts
     app[STATED_AT] = stated_at or _no_commits
     app[PAGES], app[watches.FRAMES], app[health.METRICS] = Pages(), watches.Frames(), health.Metrics()
-    app[VISITS] = Visits(store)
+    app[VISITS], app[withdrawal.ASKING] = Visits(store), withdrawal.Asking()
     app.cleanup_ctx.append(follow)
     _add_routes(app)
     app.on_shutdown.append(_close_hub)
@@ -168,6 +169,7 @@ def _add_routes(app: web.Application) -> None:
     add("POST", JOIN_PATH, joining.join)
     add("POST", "/gitward/v1/nodes/{node}/certificate", joining.renew)
     add("GET", "/gitward/v1/nodes/{node}/connect", _connect)
+    add("POST", "/gitward/v1/nodes/{node}/withdrawn", withdrawal.withdrawn)
     add("GET", "/gitward/v1/get", past.get)
     add("GET", "/gitward/v1/why", reasons.why)
     add("GET", "/gitward/v1/diff", differences.diff)

@@ -175,6 +175,14 @@ class Machine:
         self.run("kill", f"-{how}", pid)
         self._agents[-1].wait(40)
 
+    def freeze_agent(self) -> None:
+        pid = (self.data_dir / "agent.pid").read_text().split()[0]
+        self.run("kill", "-STOP", pid)
+
+    def thaw_agent(self) -> None:
+        # nsenter stops when its child does, and wakes it when it is woken.
+        self._agents[-1].send_signal(signal.SIGCONT)
+
     def down(self) -> str:
         return self.run(
             "env", f"DOCKER_HOST={self.docker_host}", *GITWARD, "down", f"--data-dir={self.data_dir}"

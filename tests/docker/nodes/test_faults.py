@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -107,6 +108,54 @@ def test_a_roll_under_load_from_every_node_loses_no_request(cluster: Cluster) ->
     assert failures == []
     eventually(lambda: right_pods_run_once(cluster), "the right pods run, each once")
     assert restarts(cluster).total() == 0
+
+
+def test_a_pod_ends_when_no_node_leads_to_it_any_more_and_no_later(cluster: Cluster) -> None:
+    """By iptables of each node when its container has gone; and sooner than where a node cannot say so."""
+    taken = [seconds_to_end(cluster, number) for number in range(3)]
+    eventually(lambda: cluster.all_ready(6) and right_pods_run_once(cluster), "six pods are Ready")
+    cluster.nodes[2].freeze_agent()
+    try:
+        slow_seconds = seconds_to_end(cluster, 0, heard=(0, 1))
+    finally:
+        cluster.nodes[2].thaw_agent()
+
+    print(f"from deletion to the container's end: {taken}, with a node that does not say: {slow_seconds}")
+    assert min(taken) < slow_seconds
+    eventually(lambda: right_pods_run_once(cluster), "the right pods run, each once")
+
+
+def seconds_to_end(cluster: Cluster, number: int, heard: tuple[int, ...] = (0, 1, 2)) -> float:
+    """Of a pod of this node that all lead to; its program obeys SIGTERM at once. `heard`: the nodes that can act."""
+    machine = cluster.nodes[number]
+    eventually(
+        lambda: any(led_to(cluster, pod) for pod in cluster.pods() if is_on(pod, machine)), "a pod is in use"
+    )
+    pod = next(pod for pod in cluster.pods() if is_on(pod, machine) and led_to(cluster, pod))
+    begin = monotonic()
+    cluster.ask(lambda client: client.delete(POD, "default", pod["metadata"].get("name", "")))
+    while any(one["Labels"]["io.gitward.pod-uid"] == uid(pod) for one in machine.containers()):
+        assert monotonic() - begin < 60
+    seconds = monotonic() - begin
+    target = f"{address(pod)}:8080"
+    assert [place for place in heard if target in rules(cluster.nodes[place])] == []
+    return seconds
+
+
+def is_on(pod: Pod, machine: Machine) -> bool:
+    return pod["spec"].get("nodeName") == machine.name
+
+
+def led_to(cluster: Cluster, pod: Pod) -> bool:
+    return address(pod) != "" and all(f"{address(pod)}:8080" in rules(machine) for machine in cluster.nodes)
+
+
+def address(pod: Pod) -> str:
+    return (pod.get("status") or {}).get("podIP", "")
+
+
+def rules(machine: Machine) -> str:
+    return machine.run("iptables-save", "-t", "nat")
 
 
 def test_killing_agents_and_the_master_in_a_roll_loses_no_request(cluster: Cluster) -> None:

@@ -53,23 +53,23 @@ def answering(api: Served, node: str, lines: Mapping[str, list[str]]) -> Iterato
     client = Client.from_kubeconfig(api.config_of(node))
     task = api.run(_start(client, node, answers))
     try:
-        api.run(_until_connected(api, node))
+        api.run(until_connected(api, node))
         yield answers
     finally:
-        api.run(_stop(task, client))
+        api.run(stop(task, client))
 
 
 async def _start(client: Client, node: str, answers: Answering) -> asyncio.Task[None]:
     return asyncio.create_task(serve_reverse(client, node, {"logs": of_bytes(answers.logs)}))
 
 
-async def _until_connected(api: Served, node: str) -> None:
+async def until_connected(api: Served, node: str) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while node not in api.hub.connected():
             await asyncio.sleep(0.01)
 
 
-async def _stop(task: asyncio.Task[None], client: Client) -> None:
+async def stop(task: asyncio.Task[None], client: Client) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await client.close()
