@@ -3,6 +3,7 @@
 Source: kubernetes/pkg/kubelet/images/image_manager.go, 1.35.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from time import monotonic
@@ -11,6 +12,8 @@ from typing import Final
 from agent.pods.credentials import CONFIG_KEY, OLD_CONFIG_KEY, Keyring, Login, logins_in
 from agent.pods.means import Means
 from agent.pods.refused import Refused
+from agent.runtime.progress import PullProgress
+from agent.runtime.protocol import ImageState
 from agent.volumes.references import Lookup, Reference, value_of
 from gitops.kinds.core.pod import Container, Pod
 from gitops.kinds.errors import GitwardError
@@ -23,6 +26,7 @@ _NAME: Final = re.compile(
     r"(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,})?"
 )
 NAME_CHARACTERS_MAX: Final = 512
+PROGRESS_SECONDS: Final = 30.0  # Until a pull is told of again; doubled each time.
 
 
 async def ensure_image(means: Means, pod: Pod, container: Container, *, absent: bool = False) -> bool:
@@ -44,8 +48,8 @@ async def ensure_image(means: Means, pod: Pod, container: Container, *, absent: 
     means.api.event(pod, "Normal", "Pulling", f'Pulling image "{image}"', name)
     began = monotonic()
     try:
-        logins = (*logins_of(pod, means.sources), *await means.pulls.node_logins())
-        found, seconds = await means.pulls.pull(image, Keyring(logins))
+        logins = (*logins_of(pod, means.sources), *await means.pulls.node_logins(image))
+        found, seconds = await _told(means, pod, container, Keyring(logins))
     except GitwardError as error:
         message = f'Failed to pull image "{image}": {error}'
         means.api.event(pod, "Warning", "Failed", message, name)
@@ -54,6 +58,36 @@ async def ensure_image(means: Means, pod: Pod, container: Container, *, absent: 
     message = f'Successfully pulled image "{image}" {took}. Image size: {found.size_bytes} bytes.'
     means.api.event(pod, "Normal", "Pulled", message, name)
     return True
+
+
+async def _told(means: Means, pod: Pod, container: Container, keyring: Keyring) -> tuple[ImageState, float]:
+    """Pulled; one that takes long is told of now and then, ever more seldom."""
+    image, progress = container["image"], PullProgress()
+    pull = asyncio.ensure_future(means.pulls.pull(image, keyring, progress))
+    pause = PROGRESS_SECONDS
+    try:
+        while True:
+            ticking = asyncio.ensure_future(means.sleep(pause))
+            try:
+                await asyncio.wait((pull, ticking), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ticking.cancel()
+            if pull.done():
+                return pull.result()
+            message = f'Pulling image "{image}": {how_far(progress)}'
+            means.api.event(pod, "Normal", "Pulling", message, container["name"])
+            pause *= 2
+    finally:
+        if not pull.done():
+            pull.cancel()
+            await asyncio.wait((pull,))
+
+
+def how_far(progress: PullProgress) -> str:
+    if not progress.total_bytes:
+        return "waiting for other pulls, or for the registry"
+    done, total = (f"{amount / 1e6:.0f} MB" for amount in (progress.done_bytes, progress.total_bytes))
+    return f"{done} of {total} downloaded" if done != total else f"{total} downloaded, unpacking"
 
 
 def is_image_name(image: str) -> bool:

@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
+from agent.pods import credential_programs
 from agent.pods.credentials import CONFIG_KEY, Keyring, Login, logins_in
+from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import ImageState, Runtime
 from gitops.kinds.errors import GitwardError
 
+BEARER: Final = "<token>"  # As helpers call whoever has an identity token instead of a password.
 log = logging.getLogger(__name__)
 
 
@@ -22,27 +27,34 @@ class Pulls:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
         self.pulled: Callable[[str, ImageState], None] = lambda _reference, _image: None  # Told of each one.
 
-    async def pull(self, image: str, keyring: Keyring) -> tuple[ImageState, float]:
+    async def pull(
+        self, image: str, keyring: Keyring, progress: PullProgress | None = None
+    ) -> tuple[ImageState, float]:
         """The image, and for how many seconds it was pulled. Raises what the registry said at the last login."""
         async with _One(self._locks, image), self._places:
             began = monotonic()
-            found = await self._tried(image, keyring.of(image))
+            found = await self._tried(image, keyring.of(image), progress)
         self.pulled(image, found)
         return found, monotonic() - began
 
-    async def _tried(self, image: str, logins: tuple[Login, ...]) -> ImageState:
+    async def _tried(
+        self, image: str, logins: tuple[Login, ...], progress: PullProgress | None
+    ) -> ImageState:
         for login in logins[:-1]:
             try:
-                return await self._runtime.pull(image, _auth(login))
+                return await self._runtime.pull(image, _auth(login), progress)
             except GitwardError as error:
                 log.debug("a login does not fit", extra={"fields": {"image": image, "error": str(error)}})
-        return await self._runtime.pull(image, _auth(logins[-1]) if logins else None)
+        return await self._runtime.pull(image, _auth(logins[-1]) if logins else None, progress)
 
-    async def node_logins(self) -> tuple[tuple[str, Login], ...]:
+    async def node_logins(self, image: str) -> tuple[tuple[str, Login], ...]:
+        """Of the node's own file: what it states, and what its helpers know for the image's registry."""
         if self._config_file is None:
             return ()
         try:
-            return tuple(logins_in(CONFIG_KEY, await asyncio.to_thread(self._config_file.read_bytes)))
+            config = await asyncio.to_thread(self._config_file.read_bytes)
+            helped = await credential_programs.ask(config, image, os.environ)
+            return (*logins_in(CONFIG_KEY, config), *helped)
         except OSError as error:
             log.warning(
                 "the node's logins cannot be read",
@@ -79,4 +91,7 @@ class _One:
 
 
 def _auth(login: Login) -> dict[str, str]:
-    return {"username": login.username, "password": login.password.reveal().decode()}
+    secret = login.password.reveal().decode()
+    if login.username == BEARER:
+        return {"identitytoken": secret}
+    return {"username": login.username, "password": secret}

@@ -30,6 +30,7 @@ from agent.runtime.docker_requests import container_body, container_name, oom_sc
 from agent.runtime.docker_sandboxes import DockerSandboxes
 from agent.runtime.docker_sessions import DockerSessions
 from agent.runtime.docker_stream import DockerStream
+from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import (
     LABEL_CLUSTER,
     LABEL_RUNTIME,
@@ -61,7 +62,7 @@ API_VERSION_MAX: Final = (
 # time; what it knows it tells at once, or it hangs.
 MAKE_SECONDS: Final = 60.0
 TELL_SECONDS: Final = 10.0
-PULL_SECONDS: Final = 600.0
+PULL_SECONDS: Final = 3_600.0
 REMOVAL_SECONDS: Final = 30.0
 REMOVAL_POLL_SECONDS: Final = 0.1
 THREADS: Final = 64
@@ -186,10 +187,12 @@ class DockerRuntime:
         except NotFound:
             return None
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
+    async def pull(
+        self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress | None = None
+    ) -> ImageState:
         try:
             async with asyncio.timeout(PULL_SECONDS):
-                await self._stream.pull(reference, auth)
+                await self._stream.pull(reference, auth, progress or PullProgress())
         except TimeoutError as error:
             raise Unavailable(f"{reference} was not pulled within {PULL_SECONDS:.0f} s") from error
         return await self._ask(lambda: self._images.pulled(reference))

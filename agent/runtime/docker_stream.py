@@ -17,12 +17,14 @@ import orjson
 
 from agent.runtime.docker_answers import identity_of, split
 from agent.runtime.docker_requests import log_since
+from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import LABEL_CLUSTER, Capacity, ExecResult, RuntimeEvent
 from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
 
 CONNECT_SECONDS: Final = 10.0
 UPDATE_SECONDS: Final = 30.0  # Less memory than before is taken from its caches first.
 STOP_MARGIN_SECONDS: Final = 30.0  # Beyond the grace: SIGKILL and the removal of its mounts.
+STALLED_SECONDS: Final = 300.0  # Of a pull, as containerd's image_pull_progress_timeout.
 OUTPUT_MAX_BYTES: Final = 16 << 10  # Of an exec; the rest is read and dropped.
 LINE_MAX_BYTES: Final = 1 << 20
 FRAME_HEADER_BYTES: Final = 8
@@ -72,18 +74,30 @@ class DockerStream:
         async with self.ask("POST", path, body=body, timeout=UPDATE_SECONDS):
             return
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> None:
-        """Given up by being cancelled, at the engine too. Raises NotFound with the registry's words.
+    async def pull(self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress) -> None:
+        """Given up by being cancelled, at the engine too. Raises NotFound with the registry's words; Unavailable when
+        nothing moves any more.
 
         Without `auth` nothing is shown to the registry, whatever logins the agent's user has.
         """
         repository, tag = split(reference)
         shown = {"X-Registry-Auth": urlsafe_b64encode(orjson.dumps(dict(auth))).decode()} if auth else {}
         query = {"fromImage": repository, "tag": tag}
-        async with self.ask("POST", "/images/create", query, headers=shown) as answer:
-            async for line in _lines(answer, self._host):
-                if (error := orjson.loads(line).get("error")) is not None:
-                    raise NotFound(error)
+        clock = asyncio.get_running_loop().time
+        try:
+            async with (
+                asyncio.timeout(STALLED_SECONDS) as limit,
+                self.ask("POST", "/images/create", query, headers=shown) as answer,
+            ):
+                async for line in _lines(answer, self._host):
+                    limit.reschedule(clock() + STALLED_SECONDS)
+                    said = orjson.loads(line)
+                    progress.note(said)
+                    if (error := said.get("error")) is not None:
+                        raise NotFound(error)
+        except TimeoutError as error:
+            why = f"nothing has moved for {STALLED_SECONDS:.0f} s"
+            raise Unavailable(f"{reference} is not pulled: {why}") from error
 
     async def events(self, cluster: str) -> AsyncGenerator[RuntimeEvent, None]:
         """Deaths and removals of our containers, until the engine goes: then Unavailable."""

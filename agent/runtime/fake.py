@@ -16,6 +16,7 @@ from typing import Final
 import orjson
 
 from agent.runtime.fake_programs import Program, running
+from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import (
     LABEL_ADDRESS,
     LABEL_IMAGE,
@@ -241,7 +242,9 @@ class FakeRuntime:
         here = self.images is None or reference in self.images
         return ImageState(image_id(reference), "", ()) if here else None
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
+    async def pull(
+        self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress | None = None
+    ) -> ImageState:
         self._answer()
         found = await self.image(reference)
         if found is None:

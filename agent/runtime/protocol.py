@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from agent.runtime.progress import PullProgress
+
 PIDS_MAX: Final = 4096  # Processes and threads of a container, where nobody says otherwise.
 SANDBOX: Final = "POD"  # The container name of a pod's sandbox, as dockershim named it.
 
@@ -277,8 +279,11 @@ class Runtime(Protocol):
         """The local image, None if absent."""
         ...
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
-        """`auth`: username and password for its registry. Raises NotFound or Unavailable with the registry's words."""
+    async def pull(
+        self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress | None = None
+    ) -> ImageState:
+        """`auth`: username and password, or identitytoken, for its registry. `progress`: kept up to date. Raises
+        NotFound or Unavailable with the registry's words."""
         ...
 
     async def remove_image(self, reference: str) -> bool:

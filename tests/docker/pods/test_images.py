@@ -1,6 +1,7 @@
 """Images from a registry that asks for a password: pull policies, pull secrets, and what is told when they fail."""
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from aiohttp import web
 from docker.api.client import APIClient
 
 from agent.images import Disk, Images
+from agent.pods.credentials import Keyring
+from agent.pods.pulls import Pulls
 from gitops.kinds.core.pod import Pod, is_ready, pod_status
 from tests.agent_world import Node, a_pod
 from tests.docker.engine import IMAGE
@@ -363,5 +366,29 @@ def test_a_pull_that_never_ends_ends_at_the_engine_when_it_is_given_up(
             pulling.cancel()
             await asyncio.wait_for(registry.left.wait(), 20)
         await runtime.close()
+
+    play(scenario)
+
+
+def test_a_helper_of_the_nodes_own_file_knows_the_login(
+    play: Play, registry: Registry, shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = tmp_path / "docker-credential-shop"
+    answer = orjson.dumps({"ServerURL": registry.address, "Username": USER, "Secret": PASSWORD}).decode()
+    helper.write_text(f"#!/bin/sh\ntest \"$(cat)\" = {registry.address} && echo '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    config = tmp_path / "config.json"
+    config.write_bytes(orjson.dumps({"credHelpers": {registry.address: "shop"}}))
+
+    async def scenario(host: Host) -> None:
+        runtime = await host.runtime()
+        try:
+            pulls = Pulls(runtime, config_file=config)
+            assert await runtime.image(shop) is None
+            found, _ = await pulls.pull(shop, Keyring(await pulls.node_logins(shop)))
+            assert found.digests[0].startswith(f"{registry.address}/shop@sha256:")
+        finally:
+            await runtime.close()
 
     play(scenario)

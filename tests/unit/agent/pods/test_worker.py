@@ -1,11 +1,13 @@
 """Pods realised on the fake engine: the machine, the worker and the reports together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from agent.probes.checks import SimulatedChecks
 from agent.runtime.fake import READY_AFTER, FakeRuntime
+from agent.runtime.progress import PullProgress
+from agent.runtime.protocol import ImageState
 from gitops.kinds.core.pod import Pod, is_ready, pod_phase, pod_status
 from tests.agent_world import Api, NoNetwork, a_pod, running_node
 
@@ -144,5 +146,46 @@ def test_an_engine_that_is_away_changes_no_status() -> None:
 
             assert len(api.statuses) == written
             assert node.pods.engine_problem == ""
+
+    run(scenario)
+
+
+class SlowRegistry(FakeRuntime):
+    """Its pulls last until they are let go."""
+
+    let_go = asyncio.Event()
+
+    async def image(self, reference: str) -> ImageState | None:
+        return await super().image(reference) if self.let_go.is_set() else None
+
+    async def pull(
+        self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress | None = None
+    ) -> ImageState:
+        assert progress is not None
+        detail = {"current": 20_000_000, "total": 500_000_000}
+        progress.note({"status": "Downloading", "id": "a", "progressDetail": detail})
+        await self.let_go.wait()
+        return await super().pull(reference, auth, progress)
+
+
+def test_a_long_pull_says_how_far_it_is_ever_more_seldom() -> None:
+    pauses = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0.01)
+
+    async def scenario(_: FakeRuntime, api: Api) -> None:
+        runtime = SlowRegistry(now)
+        runtime.let_go = asyncio.Event()
+        async with running_node(runtime, SimulatedChecks(now, READY_AFTER), api, sleep=sleep) as node:
+            api.put(a_pod(containers=[APP]))
+            message = 'Pulling image "shop:1": 20 MB of 500 MB downloaded'
+            await node.until("uid-web", lambda _: api.events.count(("web", "Pulling", message)) >= 3)
+            runtime.let_go.set()
+            await node.until("uid-web", is_ready)
+
+        assert api.events[0] == ("web", "Pulling", 'Pulling image "shop:1"')
+        assert [one for one in pauses if one in (30.0, 60.0, 120.0)][:3] == [30.0, 60.0, 120.0]
 
     run(scenario)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from agent.probes.checks import SimulatedChecks
 from agent.runtime.fake import READY_AFTER, FakeRuntime
+from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import ContainerState as State
 from agent.runtime.protocol import ImageState, SandboxSpec
 from gitops.kinds.core.pod import Pod, is_ready, pod_status
@@ -40,7 +41,9 @@ class Unhurried(FakeRuntime):
 
     pulling = 0
 
-    async def pull(self, reference: str, auth: Mapping[str, str] | None) -> ImageState:
+    async def pull(
+        self, reference: str, auth: Mapping[str, str] | None, progress: PullProgress | None = None
+    ) -> ImageState:
         self.pulling += 1
         try:
             await asyncio.Event().wait()
