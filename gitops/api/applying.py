@@ -41,7 +41,7 @@ async def apply(request: web.Request, target: Target) -> web.StreamResponse:
 
     stored = await carry_out(request, target, build, dry_run=asked.dry_run)
     made, status = seen[0]
-    return answer(stored or made, status=status, warnings=told)
+    return answer(target.shown(stored or made), status=status, warnings=told)
 
 
 def applier_of(request: web.Request, target: Target) -> Asked:
@@ -60,6 +60,7 @@ async def stated_of(request: web.Request, target: Target) -> tuple[KubeObject, t
     stated = fitted(body, target)
     if stated["metadata"].get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
+    stated = target.taken(stated, None)
     unknown = [one.field for one in schema.violations(target.kind, stated) if schema.is_unknown_field(one)]
     if unknown:
         what = f"{target.namespace}/{target.name}; {target.kind.api_version}, Kind={target.kind.kind}"

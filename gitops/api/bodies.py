@@ -45,7 +45,7 @@ async def object_of(request: web.Request, target: Target) -> tuple[KubeObject, t
     """
     media = media_of(request)
     if media == protobuf.MEDIA:
-        return fitted(await read_protobuf(request, target.kind.api_version, target.kind.kind), target), ()
+        return fitted(await read_protobuf(request, target.wire.api_version, target.wire.kind), target), ()
     if media not in (*_JSON, *_YAML):
         raise unsupported(media, (*_JSON, *_YAML[:1], protobuf.MEDIA))
     found, twice = await (read_yaml(request) if media in _YAML else read_json(request))
@@ -54,7 +54,7 @@ async def object_of(request: web.Request, target: Target) -> tuple[KubeObject, t
 
 def fitted(found: Json, target: Target) -> KubeObject:
     """The object, with what the URL says where it says nothing itself."""
-    kind = target.kind
+    kind = target.wire
     if not isinstance(found, dict):
         raise BadRequest("the body is not a JSON object")
     for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):

@@ -10,8 +10,10 @@ from aiohttp import web
 from gitops.admission import Mint
 from gitops.admission import Settings as ClusterSettings
 from gitops.api.jwt import TokenKeys
+from gitops.kinds.also_served import AlsoServed
 from gitops.kinds.commits import FactsOf, StatedAt
 from gitops.kinds.kind import Kind
+from gitops.kinds.objects import KubeObject
 from gitops.store.contract import Store
 
 BODY_MAX_BYTES: Final = 3 << 20  # As kube-apiserver: --max-request-body-bytes of etcd's limit.
@@ -38,12 +40,29 @@ class User(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What a URL names. `namespace` '': all namespaces, or none. `name` '': the collection."""
+    """What a URL names. `namespace` '': all namespaces, or none. `name` '': the collection.
+
+    `kind` is what is stored; `also`: the URL names it in another version or group.
+    """
 
     kind: Kind[Any]
     namespace: str
     name: str = ""
     subresource: str = ""
+    also: AlsoServed | None = None
+
+    @property
+    def wire(self) -> Kind[Any]:
+        """The kind as the client knows it."""
+        return self.also.kind if self.also else self.kind
+
+    def shown(self, stored: KubeObject) -> KubeObject:
+        """What is stored, in the client's words."""
+        return self.also.show(stored) if self.also else stored
+
+    def taken(self, written: KubeObject, old: KubeObject | None) -> KubeObject:
+        """What a client wrote in place of `old`, as it is stored. Raises Invalid."""
+        return self.also.take(written, old) if self.also else written
 
     @property
     def place(self) -> str:

@@ -41,7 +41,7 @@ async def delete(request: web.Request, target: Target) -> web.StreamResponse:
     if is_gone and target.kind.kind not in TELLING:
         body = orjson.dumps(success(target, uid(found)))
         return web.Response(body=body, content_type="application/json", headers=warned(told))
-    return answer(found, warnings=told)
+    return answer(target.shown(found), warnings=told)
 
 
 async def delete_collection(request: web.Request, target: Target) -> web.StreamResponse:

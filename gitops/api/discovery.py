@@ -14,6 +14,7 @@ from aiohttp import web
 from gitops.api.context import VERSION
 from gitops.api.subresources import Subresource, subresources_of
 from gitops.kinds import registry
+from gitops.kinds.also_served import ALSO_SERVED
 from gitops.kinds.keys import CORE
 from gitops.kinds.kind import Kind
 from gitops.kinds.metrics import COMPUTED
@@ -81,7 +82,11 @@ def by_group() -> dict[str, Kinds]:
     found: dict[str, list[Kind[Any]]] = {}
     for kind in sorted((*registry.ALL, *COMPUTED, *REVIEWS), key=lambda kind: (kind.group, kind.plural)):
         found.setdefault(kind.group, []).append(kind)
-    return {group: tuple(kinds) for group, kinds in found.items()}
+    for (
+        one
+    ) in ALSO_SERVED:  # After what is stored: the first version of a group is the one that is preferred.
+        found.setdefault(one.kind.group, []).append(one.kind)
+    return {group: tuple(found[group]) for group in sorted(found)}
 
 
 @cache

@@ -40,6 +40,7 @@ async def create(request: web.Request, target: Target) -> web.StreamResponse:
     if meta.get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     now, app, told = request.app[CLOCK](), request.app, tuple[str, ...]()
+    body = target.taken(body, None)
     if asked.by_person:
         body, told = checked(target.kind, body, asked.mode, twice)
     if (node := node_of(user)) is not None:
@@ -57,23 +58,23 @@ async def create(request: web.Request, target: Target) -> web.StreamResponse:
 
     stored = await carry_out(request, target, build, dry_run=asked.dry_run)
     assert stored is not None  # A put always leaves an object.
-    return answer(stored, status=201, warnings=told)
+    return answer(target.shown(stored), status=201, warnings=told)
 
 
 async def update(request: web.Request, target: Target) -> web.StreamResponse:
     """PUT of an object or its status. A resourceVersion in the body is a precondition."""
     authorize(request.app[STORE].view(), request[USER], "update", target)
     body, twice = await object_of(request, target)
-    return await _replace(request, target, lambda _: body, twice)
+    return await _replace(request, target, lambda old: target.taken(body, old), twice)
 
 
 async def patch(request: web.Request, target: Target) -> web.StreamResponse:
     """A JSON, merge or strategic merge patch of an object or its status."""
     authorize(request.app[STORE].view(), request[USER], "patch", target)
-    change, twice = await change_of(request, target.kind)
+    change, twice = await change_of(request, target.wire)
 
     def changed(old: KubeObject) -> KubeObject:
-        new = change(old)
+        new = target.taken(change(target.shown(old)), old)
         if key_of(new) != key_of(old):
             raise conflict(target, RENAMED)
         return new
@@ -98,7 +99,7 @@ async def _replace(
         return transaction(request, target, put_of(obj, old))
 
     stored = await carry_out(request, target, build, dry_run=asked.dry_run)
-    return answer(stored or seen[0], warnings=told)
+    return answer(target.shown(stored or seen[0]), warnings=told)
 
 
 def replaced(

@@ -45,6 +45,8 @@ def selection_of(request: web.Request, target: Target) -> Selection:
     """Raises BadRequest for a selector that cannot be read, or names a field that the kind does not offer."""
     texts = (request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
     fields = selectors.parse_fields(texts[1])
+    if target.also is not None:
+        fields = fields.renamed(target.also.fields)
     fields.check(target.kind.field_selectors)
     return Selection(selectors.parse(texts[0]), fields, texts)
 
@@ -91,9 +93,7 @@ async def get(request: web.Request, target: Target) -> web.StreamResponse:
     if found is None:
         raise not_found(target)
     how, now, include = wanted(request), request.app[CLOCK](), request.query.get("includeObject", "")
-    return web.Response(
-        body=encode_one(found, target.kind, how, now, include), content_type="application/json"
-    )
+    return web.Response(body=encode_one(found, target, how, now, include), content_type="application/json")
 
 
 async def list_(request: web.Request, target: Target) -> web.StreamResponse:

@@ -47,15 +47,15 @@ def encode(obj: KubeObject) -> bytes:
 
 
 def encode_one(
-    obj: KubeObject, kind: Kind[Any], how: Representation, now: datetime, include: str = ""
+    obj: KubeObject, target: Target, how: Representation, now: datetime, include: str = ""
 ) -> bytes:
     """As a whole answer, or the `object` of a watch event."""
     if how is Representation.OBJECT:
-        return encode(obj)
+        return encode(target.shown(obj))
     if how is Representation.METADATA:
         return orjson.dumps(_metadata_of(obj))
     meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-    return b"".join((_table_head(kind, meta), _row(obj, kind, now, include), b"]}"))
+    return b"".join((_table_head(target.kind, meta), _row(obj, target, now, include), b"]}"))
 
 
 async def encode_list(
@@ -79,9 +79,9 @@ async def encode_slices(
     include: str = "",
 ) -> AsyncIterator[bytes]:
     """A list in slices: other requests get their turn in between. Joined they are the body."""
-    kind = target.kind
+    kind = target.wire
     if how is Representation.TABLE:
-        head = _table_head(kind, meta)
+        head = _table_head(target.kind, meta)
     elif how is Representation.METADATA:
         head = _list_head("meta.k8s.io/v1", "PartialObjectMetadataList", meta)
     else:
@@ -91,20 +91,20 @@ async def encode_slices(
         if start:
             await asyncio.sleep(0)
             yield b","
-        yield b",".join(_encoded(objects[start : start + SLICE_OBJECTS], kind, how, now, include))
+        yield b",".join(_encoded(objects[start : start + SLICE_OBJECTS], target, how, now, include))
     yield b"]}"
 
 
 def _encoded(
-    objects: Sequence[KubeObject], kind: Kind[Any], how: Representation, now: datetime, include: str
+    objects: Sequence[KubeObject], target: Target, how: Representation, now: datetime, include: str
 ) -> Iterator[bytes]:
     for obj in objects:
         if how is Representation.TABLE:
-            yield _row(obj, kind, now, include)
+            yield _row(obj, target, now, include)
         elif how is Representation.METADATA:
             yield orjson.dumps(_metadata_of(obj))
         else:
-            yield encode(obj)
+            yield encode(target.shown(obj))
 
 
 def _representation(entry: str) -> Representation | None:
@@ -136,12 +136,12 @@ def _table_head(kind: Kind[Any], meta: Mapping[str, object]) -> bytes:
     return orjson.dumps(head)[:-1] + b',"rows":['
 
 
-def _row(obj: KubeObject, kind: Kind[Any], now: datetime, include: str) -> bytes:
-    meta = obj["metadata"]
+def _row(obj: KubeObject, target: Target, now: datetime, include: str) -> bytes:
+    meta, kind = obj["metadata"], target.kind
     cells = kind.cells(obj, now) if kind.cells else (meta.get("name"), meta.get("creationTimestamp"))
     row: dict[str, object] = {"cells": cells}
     if include != "None":
-        shown = encode(obj) if include == "Object" else orjson.dumps(_metadata_of(obj))
+        shown = encode(target.shown(obj)) if include == "Object" else orjson.dumps(_metadata_of(obj))
         row["object"] = orjson.Fragment(shown)
     if (phase := _finished(obj)) is not None:
         row["conditions"] = [{"type": "Completed", "status": "True", "reason": phase}]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gitops.api.context import Target
 from gitops.api.subresources import subresources_of
-from gitops.kinds import registry
+from gitops.kinds import also_served, registry
 from gitops.kinds.errors import BadRequest, NotFound
 
 _NAME: Final = re.compile(r"[A-Za-z0-9:]([-A-Za-z0-9_.:]{0,251}[A-Za-z0-9:])?")  # RBAC names have colons.
@@ -26,7 +26,8 @@ def target_of(request: web.Request) -> Target:
     parts = [unquote(part) for part in request.rel_url.raw_path.strip("/").split("/")]
     group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
     namespace, plural, name, subresource = _split(rest)
-    kind = registry.find_resource(group, plural)
+    also = also_served.find_resource(group, version, plural)
+    kind = also.kind if also else registry.find_resource(group, plural)
     if kind is None or kind.version != version or bool(namespace) > kind.namespaced:
         raise NotFound(_UNKNOWN)
     if kind.namespaced and name and not namespace:
@@ -36,7 +37,7 @@ def target_of(request: web.Request) -> Target:
             raise BadRequest(f"{part!r} is not a name")
     if subresource and subresource not in (*kind.subresources, *(one.name for one in subresources_of(kind))):
         raise NotFound(_UNKNOWN)
-    return Target(kind, namespace, name, subresource)
+    return Target(also.stored if also else kind, namespace, name, subresource, also)
 
 
 def _split(rest: list[str]) -> tuple[str, str, str, str]:

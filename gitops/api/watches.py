@@ -33,13 +33,13 @@ class Frames:
     """Encoded events, shared by all watches of the same thing: one encoding for each, however many watch."""
 
     def __init__(self) -> None:
-        self._frames: OrderedDict[tuple[int, str, Representation], bytes] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, str, str, Representation], bytes] = OrderedDict()
 
     def encode(self, kind_of_event: str, at: int, obj: KubeObject, view: "_Seen") -> bytes:
         """One line. Not kept are tables, which tell ages, and opened secrets, which shall not lie around."""
         if view.how is Representation.TABLE or obj["kind"] in SEALED:
             return _line(kind_of_event, obj, view)
-        key = (at, kind_of_event, view.how)
+        key = (at, kind_of_event, view.target.wire.api_version, view.how)
         line = self._frames.get(key)
         if line is None:
             line = self._frames[key] = _line(kind_of_event, obj, view)
@@ -184,12 +184,12 @@ def _told(change: Change, selection: Selection) -> tuple[str, KubeObject] | None
 
 
 def _line(kind_of_event: str, obj: KubeObject, seen: _Seen) -> bytes:
-    shown = encode_one(obj, seen.target.kind, seen.how, seen.app[CLOCK](), seen.include)
+    shown = encode_one(obj, seen.target, seen.how, seen.app[CLOCK](), seen.include)
     return b"".join((b'{"type":"', kind_of_event.encode(), b'","object":', shown, b"}\n"))
 
 
 def _bookmark(seen: _Seen, at: Position, annotations: dict[str, str]) -> bytes:
-    kind = seen.target.kind
+    kind = seen.target.wire
     meta: dict[str, object] = {"resourceVersion": str(at)}
     if annotations:
         meta["annotations"] = annotations

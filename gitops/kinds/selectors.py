@@ -169,6 +169,13 @@ class FieldRequirements:
         """What `path` must equal, where the selector says so: lets a list go to an index instead of a scan."""
         return next((one.value for one in self.all if one.path == path and one.equal), None)
 
+    def renamed(self, tops: Mapping[str, str]) -> "FieldRequirements":
+        """With other names for the first parts of its paths."""
+        split = ((one, *one.path.partition(".")) for one in self.all)
+        return FieldRequirements(
+            tuple(one._replace(path=f"{tops.get(top, top)}{dot}{rest}") for one, top, dot, rest in split)
+        )
+
     def check(self, supported: tuple[str, ...]) -> None:
         """Raises BadRequest for a path that is not in `supported` (a kind's `field_selectors`)."""
         for one in self.all:

@@ -20,6 +20,8 @@ TARGET: Final = Path(__file__).parents[2] / "gitops" / "kinds" / "schemas.json.g
 UNSTORED: Final = (
     ("", "v1", "Binding"),
     ("autoscaling", "v1", "Scale"),
+    ("autoscaling", "v1", "HorizontalPodAutoscaler"),
+    ("events.k8s.io", "v1", "Event"),
     ("policy", "v1", "Eviction"),
     ("authentication.k8s.io", "v1", "TokenRequest"),
     ("authentication.k8s.io", "v1", "TokenReview"),

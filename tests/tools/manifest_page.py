@@ -30,6 +30,8 @@ them. This page is made from the code (`tests/tools/manifest_page.py`); a test f
   [rendered](rendering.md) instead of read.
 - An object whose kind is not served waits, is told as a warning, and blocks nothing. A kind that can be nobody's
   (`Deploymnt` of apps/v1, `Deployment` of extensions/v1beta1) is an error, lest the object it was be deleted.
+- An autoscaler of `autoscaling/v1` is taken as `autoscaling/v2`, in git and in the API; the API shows it in either, and
+  events in `v1` and `events.k8s.io/v1`.
 """
 STORED: Final = """\
 ## Kinds that are stored and shown, but not acted on yet

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from gitops.api.context import Target
 from gitops.api.represent import Representation, encode, encode_one, wanted
 from gitops.kinds.core.config import SECRET
 from gitops.kinds.objects import KubeObject
@@ -62,4 +63,4 @@ def test_leaves_of_secrets_and_configmaps_are_opened_and_of_nothing_else() -> No
 
 @pytest.mark.parametrize("how", [Representation.TABLE, Representation.METADATA])
 def test_a_row_and_the_metadata_of_a_secret_do_not_show_it(how: Representation) -> None:
-    assert b"Y2FuYXJ5" not in encode_one(with_a_secret("Secret"), SECRET, how, NOW)
+    assert b"Y2FuYXJ5" not in encode_one(with_a_secret("Secret"), Target(SECRET, "default"), how, NOW)
