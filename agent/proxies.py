@@ -233,9 +233,9 @@ class NodeNetwork:
         self._adopted.set()
 
     async def detach(self, uid: str) -> None:
-        address = (await self._network.attached()).get(uid)
+        address = next((address for address, owner in self._owners.items() if owner == uid), None)
         await self._network.detach(uid)
-        if address is not None and self._owners.get(address) == uid:
+        if address is not None:
             del self._owners[address]
             await self._services.forget(address)
         if self._host_ports.pop(uid, ()) and self._asked:

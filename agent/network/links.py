@@ -55,6 +55,15 @@ def attach(settings: NetworkSettings, pid: int, address: str, uid: str, mtu: int
         raise Unavailable(f"cannot wire pod {uid} (process {pid}, {address}): {error}") from error
 
 
+def is_there(uid: str) -> bool:
+    """Whether a pod has a link. One question to the kernel, which does not block."""
+    try:
+        socket.if_nametoindex(link_name(uid))
+    except OSError:
+        return False
+    return True
+
+
 def detach(uid: str) -> None:
     """Absent is fine: a link goes by itself with its pod's namespace."""
     with IPRoute() as ipr:

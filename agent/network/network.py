@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
 from agent.network import bridge, ipam, links, overlay, sysctls
 from agent.network.netlink import NetlinkError
 from agent.network.peers import Peer
 from agent.network.settings import NetworkSettings
 from gitops.kinds.errors import Unavailable
+
+LEAVE_SECONDS: Final = 1.0
+LEAVE_POLL_SECONDS: Final = 0.02
 
 
 class Network:
@@ -46,6 +50,11 @@ class Network:
         self._mtu = await asyncio.to_thread(overlay.connect, self.settings, peers)
 
     async def detach(self, uid: str) -> None:
+        """A link goes by itself with its pod's namespace, which costs nothing; what does not is taken away."""
+        for _ in range(int(LEAVE_SECONDS / LEAVE_POLL_SECONDS)):
+            if not links.is_there(uid):
+                return
+            await asyncio.sleep(LEAVE_POLL_SECONDS)
         await asyncio.to_thread(links.detach, uid)
 
     async def attached(self) -> dict[str, str]:

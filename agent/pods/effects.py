@@ -79,8 +79,8 @@ async def ensure_volumes(means: Means, pod: Pod) -> None:
         await means.volumes.ensure(pod, means.sources, means.around(""))
 
 
-async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
-    """One attempt of a container, started; its image pulled if need be; its postStart hook done."""
+async def run(means: Means, pod: Pod, action: Run, address: str) -> str:
+    """One attempt of a container, started; its image pulled if need be; its postStart hook done. The id."""
     container = next(one for one in every_container(pod) if one["name"] == action.container)
     with refusing("CreateContainerConfigError"):
         await means.sources.known(references(pod))
@@ -121,6 +121,7 @@ async def run(means: Means, pod: Pod, action: Run, address: str) -> None:
         await means.runtime.start(container_id)
     means.api.event(pod, "Normal", "Started", f"Started container {action.container}", action.container)
     await _post_start(means, pod, container, container_id, address)
+    return container_id
 
 
 async def _security(means: Means, pod: Pod, container: Container) -> Security:

@@ -1,6 +1,6 @@
 """What the machine is told of a pod, and what it answers: values only, so that a step is a pure function."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -190,3 +190,34 @@ def subject_of(action: Action) -> str:
             return SANDBOX
         case _:
             return type(action).__name__
+
+
+def is_news(container_id: str, known: Iterable[ContainerState], busy: Iterable[Action]) -> bool:
+    """Whether an event about this container is one: not of what is known to be over, nor of an end that an action of
+    ours brings about, which will tell what has become of it. What is being made is not known yet."""
+    going_on = tuple(busy)
+    if any(isinstance(action, Run | EnsureSandbox) for action in going_on):
+        return True
+    state = next((state for state in known if state.id == container_id), None)
+    if state is None or state.phase is Phase.EXITED:
+        return False
+    return not any(_ends(action, state) for action in going_on)
+
+
+def _ends(action: Action, state: ContainerState) -> bool:
+    match action:
+        case Stop() | Remove():
+            return action.container_id == state.id
+        case TearDown():
+            return state.container == SANDBOX
+        case _:
+            return False
+
+
+def overrides(action: Action, running: Action) -> bool:
+    """A shorter grace wins, and whoever is to stop does not wait for the end of its postStart hook."""
+    if not isinstance(action, Stop):
+        return False
+    return isinstance(running, Run | Resize) or (
+        isinstance(running, Stop) and action.grace_seconds < running.grace_seconds
+    )

@@ -206,7 +206,7 @@ class Pods:
                 async with aclosing(self._means.runtime.events()) as events:
                     async for event in events:
                         if event.pod_uid in self._workers:
-                            self._workers[event.pod_uid][0].hint()
+                            self._workers[event.pod_uid][0].happened(event.container_id)
             except GitwardError as error:
                 log.debug("engine's events ended", extra={"fields": {"error": str(error)}})
             await self._means.sleep(EVENTS_PAUSE_SECONDS)

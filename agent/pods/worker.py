@@ -30,6 +30,8 @@ from agent.pods.observed import (
     TearDown,
     Trouble,
     Withdraw,
+    is_news,
+    overrides,
     place_of,
     subject_of,
 )
@@ -49,11 +51,8 @@ log = logging.getLogger(__name__)
 
 ENGINE_RETRY_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 0.5  # The same action is not repeated sooner, however quickly it ended.
-IMAGE_TROUBLES: Final = (
-    "ErrImagePull",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-)  # They have an event in full.
+# They have an event in full.
+IMAGE_TROUBLES: Final = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName")
 FAULT_SECONDS: Final = 5.0  # After an error of our own, before the pod is looked at again.
 
 
@@ -64,7 +63,7 @@ class PodWorker:
         self._means, self._uid = means, pod_uid
         self._pod: Pod | None = None
         self._last: Pod | None = (
-            None  # As last known: a pod that is gone from the API is still ended by its own rules.
+            None  # As last known: one that is gone from the API is ended by its own rules.
         )
         self._states: tuple[ContainerState, ...] = ()
         self._stale, self._changed_at = True, monotonic()
@@ -100,9 +99,9 @@ class PodWorker:
         self._wake.set()
 
     def observe(self, states: Iterable[ContainerState], seen_at: float) -> None:
-        """A list of this pod's containers that was asked for at `seen_at` (monotonic)."""
-        if self._busy or seen_at < self._changed_at:
-            self.hint()
+        """A list of this pod's containers that was asked for at `seen_at` (monotonic). One from before our own last
+        change is passed over: what that has led to is known, and the next list comes soon."""
+        if seen_at < self._changed_at:
             return
         found = tuple(states)
         if found != self._states or self._stale:
@@ -113,6 +112,11 @@ class PodWorker:
         """Something may have changed: the engine is asked."""
         self._stale = True
         self._wake.set()
+
+    def happened(self, container_id: str) -> None:
+        """The engine tells of a container."""
+        if is_news(container_id, self._states, (action for action, _ in self._busy.values())):
+            self.hint()
 
     def content_changed(self) -> None:
         """A ConfigMap, Secret or label that it uses has changed: its files are renewed, what waited tries again."""
@@ -197,9 +201,8 @@ class PodWorker:
         if sandbox is None or sandbox.phase is not Phase.RUNNING:
             return
         self._address = sandbox.labels.get(LABEL_ADDRESS, "")
-        self._wired = any(
-            state.sandbox_id == sandbox.id for state in self._states
-        )  # Or nothing was made in it.
+        # Or nothing was made in it.
+        self._wired = any(state.sandbox_id == sandbox.id for state in self._states)
         if self._address:
             self._means.addresses.known(self._uid, self._address)
         if self._pod is not None and not is_going(self._pod):
@@ -287,7 +290,7 @@ class PodWorker:
         place = place_of(action)
         if place in self._busy:
             running, task = self._busy[place]
-            if not _overrides(action, running):
+            if not overrides(action, running):
                 return False
             task.cancel()
         if not again and monotonic() - self._ended.get(action, 0.0) < REPEAT_SECONDS:
@@ -301,10 +304,13 @@ class PodWorker:
         match action:
             case Stop():
                 await effects.stop(means, self._last, action, self._address)
+                await self._know(action.container_id)
             case Remove():
                 await means.runtime.remove(action.container_id)
+                self._put(action.container_id, None)
             case Resize():
                 await effects.resize(means, action)
+                await self._know(action.container_id)
             case Withdraw():
                 await means.network.without(action.address)
                 self._withdrawn = True
@@ -314,13 +320,12 @@ class PodWorker:
                 return  # Gone from the API since the machine said so.
             case EnsureSandbox():
                 sandbox, self._address = await self._wire(pod)
-                others = (state for state in self._states if state.container != SANDBOX)
-                self._states = (*others, sandbox)
+                self._put(sandbox.id, sandbox)
             case EnsureVolumes():
                 await effects.ensure_volumes(means, pod)
                 self._volumes_ready = True
             case Run():
-                await effects.run(means, pod, action, self._address)
+                await self._know(await effects.run(means, pod, action, self._address))
             case DeleteFromApi():
                 await means.api.delete(pod)
 
@@ -337,8 +342,16 @@ class PodWorker:
     async def _tear_down(self) -> None:
         sandbox = next((state.id for state in self._states if state.container == SANDBOX), "")
         await effects.tear_down(self._means, self._uid, sandbox)
-        self._volumes_ready = False
-        self._address = ""
+        self._put(sandbox, None)
+        self._volumes_ready, self._address = False, ""
+
+    async def _know(self, container_id: str) -> None:
+        """What has become of a container that an action of ours has changed: it alone is asked for."""
+        self._put(container_id, await self._means.runtime.state(container_id))
+
+    def _put(self, container_id: str, state: ContainerState | None) -> None:
+        others = (one for one in self._states if one.id != container_id)
+        self._states = (*others, *(() if state is None else (state,)))
 
     async def _carry_out(self, action: Action) -> None:
         subject, known = subject_of(action), False
@@ -347,23 +360,19 @@ class PodWorker:
         except GitwardError as error:
             self._note(action, subject, error)
         except Exception as error:  # The top of an effect: told as a trouble of this pod alone.
-            log.exception(
-                "effect failed", extra={"fields": {"pod": self._uid, "action": type(action).__name__}}
-            )
+            where = {"pod": self._uid, "action": type(action).__name__}
+            log.exception("effect failed", extra={"fields": where})
             self._note(action, subject, Refused("InternalError", f"{type(error).__name__}: {error}"))
         else:
-            known = isinstance(action, EnsureSandbox | EnsureVolumes | Withdraw)  # What there is now.
+            known = True  # Each tells what there is now.
             self._trouble.pop(subject, None)
         finally:
-            place = place_of(action)
-            if place in self._busy and self._busy[place][1] is asyncio.current_task():
+            if self._busy.get(place := place_of(action), (None, None))[1] is asyncio.current_task():
                 del self._busy[place]
             self._ended = {one: at for one, at in self._ended.items() if monotonic() - at < REPEAT_SECONDS}
             self._ended[action] = self._changed_at = monotonic()
-            if known:
-                self._wake.set()
-            else:
-                self.hint()
+            self._stale = self._stale or not known  # What failed may have been done in part.
+            self._wake.set()
 
     def _note(self, action: Action, subject: str, error: GitwardError) -> None:
         why = error.why if isinstance(error, Refused) else type(action).__name__
@@ -387,12 +396,3 @@ def _revision(pod: Pod) -> int:
 def _told_to_files(pod: Pod) -> Mapping[str, object]:
     """What a downward volume shows and may change."""
     return {name: pod["metadata"].get(name) for name in ("labels", "annotations")}
-
-
-def _overrides(action: Action, running: Action) -> bool:
-    """A shorter grace wins, and whoever is to stop does not wait for the end of its postStart hook."""
-    if not isinstance(action, Stop):
-        return False
-    return isinstance(running, Run | Resize) or (
-        isinstance(running, Stop) and action.grace_seconds < running.grace_seconds
-    )

@@ -1,5 +1,6 @@
-"""The Docker driver. Plain calls go through Docker's SDK in threads, a bounded number at once; long ones through
-`docker_stream.py`. Docker's errors become ours in one place, `_ask`.
+"""The Docker driver. What a pod's life is made of goes through `docker_calls.py`, what takes long through
+`docker_stream.py`; the rest (images, the engine itself) through Docker's SDK in threads, whose errors become ours in
+one place, `_ask`.
 """
 
 import asyncio
@@ -10,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, Final, Self, TypeVar, cast
 
 import docker.errors
 import requests
 from docker.api.client import APIClient
 
-from agent.runtime import log_files
+from agent.runtime import log_files, pause
 from agent.runtime.docker_answers import (
     container_state,
     engine_info,
@@ -25,6 +25,8 @@ from agent.runtime.docker_answers import (
     phase_of,
     version_of,
 )
+from agent.runtime.docker_calls import MAKE_SECONDS, TELL_SECONDS, DockerCalls, Found
+from agent.runtime.docker_ends import DockerEnds
 from agent.runtime.docker_images import DockerImages
 from agent.runtime.docker_requests import container_body, container_name, oom_score_min, spare_hostname
 from agent.runtime.docker_sandboxes import DockerSandboxes
@@ -58,13 +60,7 @@ API_VERSION_MAX: Final = (
     1,
     45,
 )  # The newest that we know; Docker 20.10 speaks 1.41, Docker 29 refuses < 1.44.
-# Of one answer. A thread cannot be cancelled: the client's own limit is the shorter. What an engine makes may take its
-# time; what it knows it tells at once, or it hangs.
-MAKE_SECONDS: Final = 60.0
-TELL_SECONDS: Final = 10.0
 PULL_SECONDS: Final = 3_600.0
-REMOVAL_SECONDS: Final = 30.0
-REMOVAL_POLL_SECONDS: Final = 0.1
 THREADS: Final = 64
 CALLS_PER_CORE: Final = 2  # A start is CPU, not waiting: more at once only makes each one late.
 
@@ -74,17 +70,25 @@ R = TypeVar("R")
 class DockerRuntime:
     """One engine, for the containers of one cluster. Made by `connect`.
 
-    `maker` and `teller` differ in their patience alone. Half of their methods are untyped; what they answer is JSON.
+    Half of the `teller`'s methods are untyped; what they answer is JSON.
     """
 
     def __init__(
-        self, host: str, cluster: str, maker: APIClient, teller: APIClient, info: EngineInfo, *, width: int
+        self,
+        host: str,
+        cluster: str,
+        teller: APIClient,
+        info: EngineInfo,
+        *,
+        width: int,
+        tell_seconds: float,
     ) -> None:
         self._host, self._cluster, self._info = host, cluster, info
-        self._api: Any = maker
         self._teller: Any = teller
         self._images = DockerImages(teller)
         self._stream = DockerStream(host, info.api_version)
+        self._calls = DockerCalls(self._stream, host, tell_seconds=tell_seconds)
+        self._ends = DockerEnds(host, self._calls, self._stream)
         self._sessions = DockerSessions(host, info.api_version, self._stream)
         self._runc = Runc()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
@@ -95,8 +99,9 @@ class DockerRuntime:
         self._renamings: dict[str, Renaming] = {}  # Of containers that are made and not started.
         # The engine is on this host, so what the agent may not do, it may not either.
         self._oom_min = oom_score_min(Path("/proc/self/status").read_text(encoding="ascii"))
+        self._pause_id = ""
         self._sandboxes = DockerSandboxes(
-            host, cluster, maker, info.architecture, oom_score_min=self._oom_min, forget=self._details.clear
+            host, cluster, self._calls, info, oom_score_min=self._oom_min, pause_id=self._pause
         )
 
     @classmethod
@@ -105,25 +110,26 @@ class DockerRuntime:
     ) -> Self:
         """`host` as in DOCKER_HOST. `width`: creates and starts in flight; 0: twice the number of cores."""
 
-        def client(version: str, seconds: float) -> APIClient:
-            timeout = cast(
-                int, seconds
-            )  # The library's stub wants whole ones; what it hands them to does not.
-            return APIClient(base_url=host, version=version, timeout=timeout, max_pool_size=THREADS)
+        def client(version: str) -> APIClient:
+            seconds = cast(
+                int, tell_seconds
+            )  # The library's stub wants whole ones; what takes them does not.
+            return APIClient(base_url=host, version=version, timeout=seconds, max_pool_size=THREADS)
 
-        def probe() -> tuple[APIClient, APIClient, EngineInfo]:
-            first = client("auto", tell_seconds)
+        def probe() -> tuple[APIClient, EngineInfo]:
+            first = client("auto")
             version = version_of(first.version()["ApiVersion"])
             first.close()
             text = ".".join(str(part) for part in min(version, API_VERSION_MAX))
-            teller = client(text, tell_seconds)
-            return client(text, MAKE_SECONDS), teller, engine_info(teller.info(), text)
+            teller = client(text)
+            return teller, engine_info(teller.info(), text)
 
         try:
-            maker, teller, info = await asyncio.to_thread(probe)
+            teller, info = await asyncio.to_thread(probe)
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise unanswered(error, host) from error
-        return cls(host, cluster, maker, teller, info, width=width or CALLS_PER_CORE * (os.cpu_count() or 1))
+        width = width or CALLS_PER_CORE * (os.cpu_count() or 1)
+        return cls(host, cluster, teller, info, width=width, tell_seconds=tell_seconds)
 
     async def info(self) -> EngineInfo:
         await self._ask(self._teller.ping)
@@ -134,32 +140,39 @@ class DockerRuntime:
 
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         """A name may hold another pod's uid too (as its pod's name, or as its beginning): the engine finds too many."""
-        found = await self._ask(lambda: self._list(pod_uid))
+        found = await self._list(pod_uid)
         return [state for state in found if state.pod_uid and pod_uid in ("", state.pod_uid)]
 
+    async def state(self, container_id: str) -> ContainerState | None:
+        try:
+            return await self._inspect(container_id)
+        except NotFound:
+            return None
+
     async def spares(self) -> list[ContainerState]:
-        return [state for state in await self._ask(lambda: self._list("")) if not state.pod_uid]
+        return [state for state in await self._list("") if not state.pod_uid]
 
     async def make_spare(self, key: str, address: str) -> ContainerState:
         async with self._slot():
-            return await self._ask(lambda: self._noted(self._sandboxes.make_spare(key, address)))
+            return await self._noted(await self._sandboxes.make_spare(key, address))
 
     async def ensure_sandbox(self, spec: SandboxSpec, *, spare: str = "") -> ContainerState:
         if spare:  # Two quick calls, which need not stand in line with those that start something.
-            return await self._ask(lambda: self._noted(self._sandboxes.claim(spec, spare)))
+            return await self._noted(await self._sandboxes.claim(spec, spare))
         async with self._slot():
-            return await self._ask(lambda: self._noted(self._sandboxes.make(spec)))
+            return await self._noted(await self._sandboxes.make(spec))
 
     async def ensure_container(self, spec: ContainerSpec) -> str:
         async with self._slot():
-            return await self._ask(lambda: self._make_container(spec))
+            return await self._make_container(spec)
 
     async def start(self, container_id: str) -> None:
         async with self._slot():
-            await self._ask(lambda: self._start(container_id))
+            await self._start(container_id)
 
     async def stop(self, container_id: str, *, grace_seconds: float) -> None:
-        await self._stream.stop(container_id, grace_seconds=grace_seconds)
+        known = self._details.get(container_id)
+        await self._ends.stop(container_id, known, grace_seconds=grace_seconds)
 
     async def resize(self, container_id: str, capacity: Capacity) -> None:
         try:
@@ -168,17 +181,7 @@ class DockerRuntime:
             self._details.pop(container_id, None)
 
     async def remove(self, container_id: str) -> None:
-        def call() -> None:
-            try:
-                self._api.remove_container(container_id, force=True, v=True)
-            except docker.errors.NotFound:
-                return
-            except docker.errors.APIError as error:
-                if error.status_code != 409:
-                    raise
-                self._await_removal(container_id)
-
-        await self._ask(call)
+        await self._ends.remove(container_id, self._details.get(container_id))
         self._details.pop(container_id, None)
 
     async def image(self, reference: str) -> ImageState | None:
@@ -220,7 +223,7 @@ class DockerRuntime:
         timestamps: bool,
         stream: str = "",
     ) -> AsyncGenerator[bytes, None]:
-        found = await self._ask(lambda: self._teller.inspect_container(container_id))
+        found = await self._calls.inspect(container_id)
         path = Path(found["LogPath"])
         if follow and await asyncio.to_thread(log_files.is_readable, path):
             wanted = log_files.Wanted(tail_lines, since, timestamps, stream)
@@ -241,7 +244,7 @@ class DockerRuntime:
 
     async def _runs(self, container_id: str) -> bool:
         try:
-            found = await self._ask(lambda: self._teller.inspect_container(container_id))
+            found = await self._calls.inspect(container_id)
         except NotFound:
             return False
         return bool(found["State"]["Running"])
@@ -260,7 +263,6 @@ class DockerRuntime:
 
     async def close(self) -> None:
         await self._stream.close()
-        self._api.close()
         self._teller.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -278,21 +280,17 @@ class DockerRuntime:
     def _slot(self) -> Slot:
         return Slot(self._slots)
 
-    # What follows blocks and runs in threads.
-
-    def _list(self, pod_uid: str) -> list[ContainerState]:
+    async def _list(self, pod_uid: str) -> list[ContainerState]:
         """By name where one pod is asked for: all of its containers bear its uid there, taken spare ones too."""
         filters = {"label": [f"{LABEL_CLUSTER}={self._cluster}"], **({"name": [pod_uid]} if pod_uid else {})}
-        found = self._teller.containers(all=True, filters=filters)
+        found = await self._calls.listed(filters)
         states = []
         for entry in found:
             known = self._details.get(entry["Id"])
             if known is None or not _is_current(known, entry):
-                try:
-                    known = self._inspect(entry["Id"])
-                except docker.errors.NotFound:
-                    continue
-            states.append(known)
+                known = await self.state(entry["Id"])
+            if known is not None:
+                states.append(known)
         if not pod_uid:
             there = {entry["Id"] for entry in found}
             for container_id in self._details.keys() - there:
@@ -301,18 +299,20 @@ class DockerRuntime:
                 self._renamings.pop(container_id, None)
         return states
 
-    def _inspect(self, container_id: str) -> ContainerState:
-        return self._noted(self._teller.inspect_container(container_id))
+    async def _inspect(self, container_id: str) -> ContainerState:
+        return await self._noted(await self._calls.inspect(container_id))
 
-    def _noted(self, found: Mapping[str, Any]) -> ContainerState:
+    async def _noted(self, found: Found) -> ContainerState:
         state = container_state(found)
+        if not self._images.knows(state.image_id):
+            await self._ask(lambda: self._images.learn(state.image_id))
         state = state._replace(image_id=self._images.pinned(state.image_id, state.image))
         if state.phase is not Phase.CREATED:
             self._details[state.id] = state
         return state
 
-    def _make_container(self, spec: ContainerSpec) -> str:
-        sandbox = self._sandbox_of(spec.pod_uid)
+    async def _make_container(self, spec: ContainerSpec) -> str:
+        sandbox = await self._sandbox_of(spec.pod_uid)
         if sandbox is None:
             pod = f"{spec.pod_namespace}/{spec.pod_name}"
             raise Invalid(f"container {spec.container} of pod {pod}: its sandbox does not run")
@@ -322,43 +322,44 @@ class DockerRuntime:
         if before and spec.hostname:
             # Docker calls it as its sandbox, in its own variable too.
             body["Env"] = [f"HOSTNAME={spec.hostname}", *body["Env"]]
-        container_id = self._sandboxes.create(body, container_name(self._cluster, spec))
+        try:
+            container_id = await self._calls.create(body, container_name(self._cluster, spec))
+        except Unavailable:
+            self._details.pop(sandbox.id, None)  # It may be gone behind our back.
+            raise
         if before and spec.hostname:
             self._renamings[container_id] = Renaming(before, spec.hostname, sandbox.id, sandbox.pid)
         return container_id
 
-    def _start(self, container_id: str) -> None:
+    async def _start(self, container_id: str) -> None:
         change = self._renamings.pop(container_id, None)
         if change is None:
-            self._sandboxes.start(container_id)
+            await self._calls.start(container_id)
             return
         with renamed(container_id, change) as done:
-            self._sandboxes.start(container_id)
+            await self._calls.start(container_id)
         if not done.is_set():
-            state = self._inspect(container_id)
-            if state.pid and not rename(state.pid, change):
+            state = await self._inspect(container_id)
+            if state.pid and not await asyncio.to_thread(rename, state.pid, change):
                 log.warning(
                     "a container keeps its sandbox's hostname", extra={"fields": {"id": container_id}}
                 )
 
-    def _sandbox_of(self, pod_uid: str) -> ContainerState | None:
+    async def _sandbox_of(self, pod_uid: str) -> ContainerState | None:
         """Its running sandbox."""
-        for state in list(self._details.values()):
+        for state in self._details.values():
             if state.pod_uid == pod_uid and state.container == SANDBOX and state.phase is Phase.RUNNING:
                 return state
-        found = self._sandboxes.of_pod(pod_uid)
-        return self._inspect(found) if found else None
+        found = await self._sandboxes.of_pod(pod_uid)
+        return await self.state(found) if found else None
 
-    def _await_removal(self, container_id: str) -> None:
-        """It is in progress already, and until it is done the name is taken by a container that dies."""
-        end = monotonic() + REMOVAL_SECONDS
-        while monotonic() < end:
-            try:
-                self._teller.inspect_container(container_id)
-            except docker.errors.NotFound:
-                return
-            sleep(REMOVAL_POLL_SECONDS)
-        raise Unavailable(f"Docker at {self._host}: container {container_id[:12]} is still being removed")
+    async def _pause(self) -> str:
+        """The id of the pause image, loaded if the engine lacks it."""
+        if not self._pause_id:
+            image = pause.image(self._info.architecture)
+            await self._ask(lambda: self._images.ensure(image.id, image.archive))
+            self._pause_id = image.id
+        return self._pause_id
 
 
 def _is_current(known: ContainerState, entry: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from agent.runtime.protocol import (
     Phase,
 )
 
+PLAIN_RUNTIMES: Final = ("runc", "io.containerd.runc.v2")  # As HostConfig names them.
 CLAIMED_WORDS: Final = 7  # Of the name of a pod's container; that of a spare sandbox has fewer.
 
 
@@ -56,6 +57,7 @@ def engine_info(found: Mapping[str, Any], api_version: str) -> EngineInfo:
         cpus=found["NCPU"],
         memory_bytes=found["MemTotal"],
         root_dir=found.get("DockerRootDir") or "",
+        default_runtime=found.get("DefaultRuntime") or "",
         security=tuple(found.get("SecurityOptions") or ()),
     )
 
@@ -97,7 +99,14 @@ def container_state(found: Mapping[str, Any]) -> ContainerState:
         labels=labels,
         capacity=_capacity(found.get("HostConfig") or {}),
         stop_signal=found["Config"].get("StopSignal") or "",
+        is_plain=_is_plain(found),
     )
+
+
+def _is_plain(found: Mapping[str, Any]) -> bool:
+    """Not where a runtime of another kind keeps the processes to itself, or the image names a signal of its own."""
+    runtime = (found.get("HostConfig") or {}).get("Runtime") or ""
+    return runtime in PLAIN_RUNTIMES and (found["Config"].get("StopSignal") or "") in ("", "SIGTERM", "15")
 
 
 def _capacity(config: Mapping[str, Any]) -> Capacity:

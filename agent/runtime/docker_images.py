@@ -1,6 +1,6 @@
-"""Docker's images: looked at, removed, and the digest under which a registry knows one. Blocking calls.
+"""Docker's images: looked at, loaded, removed; and the digest under which a registry knows one.
 
-They are pulled over HTTP (`docker_stream.py`): a pull lasts as long as a registry likes.
+What asks the engine blocks. They are pulled over HTTP (`docker_stream.py`): a pull lasts as long as a registry likes.
 """
 
 from typing import Any, Final
@@ -42,16 +42,29 @@ class DockerImages:
             raise
         return True
 
+    def ensure(self, image_id: str, archive: bytes) -> None:
+        """Loaded if it is not there."""
+        try:
+            self._teller.inspect_image(image_id)
+        except docker.errors.NotFound:
+            for _ in self._teller.load_image(archive):
+                continue
+
+    def knows(self, image_id: str) -> bool:
+        return image_id in self._digests
+
+    def learn(self, image_id: str) -> None:
+        """Under which digests registries know it; none of an image that is gone."""
+        if len(self._digests) >= NAMES_MAX:
+            self._digests.clear()
+        try:
+            self._digests[image_id] = self.image(image_id).digests
+        except docker.errors.ImageNotFound:
+            self._digests[image_id] = ()
+
     def pinned(self, image_id: str, reference: str) -> str:
         """`registry/name@sha256:…` of a container's image, by the name it was asked for; else the id alone."""
-        if image_id not in self._digests:
-            if len(self._digests) >= NAMES_MAX:
-                self._digests.clear()
-            try:
-                self._digests[image_id] = self.image(image_id).digests
-            except docker.errors.ImageNotFound:
-                self._digests[image_id] = ()
-        return pinned_name(self._digests[image_id], reference) or image_id
+        return pinned_name(self._digests.get(image_id, ()), reference) or image_id
 
 
 def pinned_name(digests: tuple[str, ...], reference: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from agent.runtime import pause
 from agent.runtime.protocol import (
     LABEL_ADDRESS,
     LABEL_ATTEMPT,
@@ -29,6 +30,7 @@ from agent.runtime.protocol import (
 # Set explicitly: the daemon's default may be one that we cannot read back, or one without a bound.
 LOG_CONFIG: Final = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 SANDBOX_OOM_SCORE_ADJ: Final = -998  # As the kubelet's: its death is the death of the whole pod.
+UNSHARE_CAPABILITIES: Final = ("SYS_ADMIN", "SETUID", "SETGID")
 HOSTNAME_MAX: Final = 64  # Of Linux.
 OOM_SCORE_MIN: Final = -1000
 CAP_SYS_RESOURCE: Final = 24
@@ -66,27 +68,44 @@ def spare_hostname(labels: Mapping[str, str]) -> str:
 
 
 def spare_body(
-    cluster: str, key: str, address: str, image: str, *, oom_score_min: int = OOM_SCORE_MIN
+    cluster: str,
+    key: str,
+    address: str,
+    image: str,
+    *,
+    oom_score_min: int = OOM_SCORE_MIN,
+    unshares: bool = False,
 ) -> dict[str, Any]:
     """As any pod's sandbox; whose it is its name will tell."""
     spec = SandboxSpec("", "", "", f"spare-{key}", labels={LABEL_ADDRESS: address, LABEL_SPARE: key})
-    return sandbox_body(cluster, spec, image, oom_score_min=oom_score_min)
+    return sandbox_body(cluster, spec, image, oom_score_min=oom_score_min, unshares=unshares)
 
 
 def sandbox_body(
-    cluster: str, spec: SandboxSpec, image: str, *, oom_score_min: int = OOM_SCORE_MIN
+    cluster: str,
+    spec: SandboxSpec,
+    image: str,
+    *,
+    oom_score_min: int = OOM_SCORE_MIN,
+    unshares: bool = False,
 ) -> dict[str, Any]:
-    """The pause container, which holds network and IPC of the pod."""
+    """The pause container, which holds network and IPC of the pod.
+
+    `unshares`: the program makes its network namespace itself, and the engine lets it begin in the host's. Between the
+    two nothing runs there but that program's first instructions. It then gives up the three capabilities for good.
+    """
+    sysctls = {name: value for name, value in spec.sysctls.items() if not unshares or not is_of_network(name)}
     return {
         "Image": image,
         # A container on the host's network has the host's name.
         **({} if spec.host_network else {"Hostname": spec.hostname[:HOSTNAME_MAX]}),
+        **({"Cmd": [pause.UNSHARE], "User": "0:0"} if unshares else {}),
         "Labels": {
             **_labels(cluster, spec, SANDBOX, 0),
             **({LABEL_RUNTIME: spec.runtime} if spec.runtime else {}),
         },
         "HostConfig": {
-            "NetworkMode": "host" if spec.host_network else "none",
+            "NetworkMode": "host" if spec.host_network or unshares else "none",
             "IpcMode": "host" if spec.host_ipc else "shareable",
             **({"Runtime": spec.runtime} if spec.runtime else {}),
             "LogConfig": {"Type": "none", "Config": {}},
@@ -95,10 +114,16 @@ def sandbox_body(
             "CpuShares": 2,
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
+            **({"CapAdd": list(UNSHARE_CAPABILITIES)} if unshares else {}),
             "SecurityOpt": ["no-new-privileges"],
-            **({"Sysctls": dict(spec.sysctls)} if spec.sysctls else {}),
+            **({"Sysctls": sysctls} if sysctls else {}),
         },
     }
+
+
+def is_of_network(sysctl: str) -> bool:
+    """Whether it belongs to the network namespace, as `net.core.somaxconn` or `net/core/somaxconn`."""
+    return sysctl.replace("/", ".").startswith("net.")
 
 
 def container_body(

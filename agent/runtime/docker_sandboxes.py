@@ -1,121 +1,128 @@
-"""Sandboxes at a Docker engine: made for a pod, or made ahead and given to one later. Blocking.
+"""Sandboxes at a Docker engine: made for a pod, or made ahead and given to one later.
 
 What a container is labelled with cannot change, its name can: a spare sandbox is claimed by bearing the name that a
 pod's own would bear, which also keeps two makers of the same sandbox apart.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import docker.errors
-
-from agent.runtime import pause
+from agent.runtime.docker_answers import PLAIN_RUNTIMES
+from agent.runtime.docker_calls import DockerCalls, Found
 from agent.runtime.docker_requests import (
     container_name,
+    is_of_network,
     sandbox_body,
     spare_body,
     spare_hostname,
     spare_name,
 )
-from agent.runtime.protocol import LABEL_CLUSTER, LABEL_CONTAINER, SANDBOX, SandboxSpec
+from agent.runtime.protocol import LABEL_CLUSTER, LABEL_CONTAINER, SANDBOX, EngineInfo, SandboxSpec
+from agent.runtime.unshared import NotUnshared, set_up, unshared
 from gitops.kinds.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+HOOKLESS_VERSION: Final = 28  # Of Docker, from which on a network namespace costs no program to be run.
 
 
 class DockerSandboxes:
-    """`forget` is called when a sandbox turns out to be gone behind our back. What is answered is Docker's JSON."""
+    """`pause_id` answers the id of the pause image, which is there then. What is answered is Docker's JSON."""
 
     def __init__(
         self,
         host: str,
         cluster: str,
-        api: Any,
-        architecture: str,
+        calls: DockerCalls,
+        info: EngineInfo,
         *,
         oom_score_min: int,
-        forget: Callable[[], None],
+        pause_id: Callable[[], Awaitable[str]],
     ) -> None:
-        self._host, self._cluster, self._api = host, cluster, api
-        self._architecture, self._oom_min, self._forget = architecture, oom_score_min, forget
-        self._pause_id = ""
+        self._host, self._cluster, self._calls = host, cluster, calls
+        self._oom_min, self._pause_id = oom_score_min, pause_id
+        self._may_unshare = may_unshare(info)
 
-    def make(self, spec: SandboxSpec) -> Mapping[str, Any]:
-        body = sandbox_body(self._cluster, spec, self._pause(), oom_score_min=self._oom_min)
-        container_id = self.create(body, container_name(self._cluster, spec))
-        return self._written(self._started(container_id), spec)
+    async def make(self, spec: SandboxSpec) -> Found:
+        unshares = self._may_unshare and not spec.host_network and not spec.runtime
+        body = sandbox_body(
+            self._cluster, spec, await self._pause_id(), oom_score_min=self._oom_min, unshares=unshares
+        )
+        container_id = await self._calls.create(body, container_name(self._cluster, spec))
+        found = await self._started(container_id, spec.sysctls, unshares=unshares)
+        return await self._written(found, spec)
 
-    def make_spare(self, key: str, address: str) -> Mapping[str, Any]:
-        body = spare_body(self._cluster, key, address, self._pause(), oom_score_min=self._oom_min)
-        return self._started(self.create(body, spare_name(self._cluster, key)))
+    async def make_spare(self, key: str, address: str) -> Found:
+        image, unshares = await self._pause_id(), self._may_unshare
+        body = spare_body(self._cluster, key, address, image, oom_score_min=self._oom_min, unshares=unshares)
+        container_id = await self._calls.create(body, spare_name(self._cluster, key))
+        return await self._started(container_id, {}, unshares=unshares)
 
-    def claim(self, spec: SandboxSpec, container_id: str) -> Mapping[str, Any]:
-        """A spare one becomes this pod's. Raises NotFound (the library's) if it is gone."""
-        self._api.rename(container_id, container_name(self._cluster, spec))
-        found: Mapping[str, Any] = self._api.inspect_container(container_id)
+    async def claim(self, spec: SandboxSpec, container_id: str) -> Found:
+        """A spare one becomes this pod's. Raises NotFound if it is gone."""
+        await self._calls.rename(container_id, container_name(self._cluster, spec))
+        found = await self._calls.inspect(container_id)
         if not found["State"]["Running"]:
-            self._api.remove_container(container_id, force=True)
+            await self._calls.remove(container_id)
             raise Unavailable(f"Docker at {self._host}: the spare sandbox {container_id[:12]} has ended")
-        return self._written(found, spec)
+        return await self._written(found, spec)
 
-    def of_pod(self, pod_uid: str) -> str:
+    async def of_pod(self, pod_uid: str) -> str:
         """The id of its running sandbox, '' if there is none."""
         labels = [f"{LABEL_CLUSTER}={self._cluster}", f"{LABEL_CONTAINER}={SANDBOX}"]
-        found = self._api.containers(filters={"label": labels, "name": [pod_uid]})
+        found = await self._calls.listed({"label": labels, "name": [pod_uid]}, running=True)
         return str(found[0]["Id"]) if found else ""
 
-    def create(self, body: Mapping[str, Any], name: str) -> str:
-        """The id; of the existing container if the name is taken."""
-        try:
-            return str(self._api.create_container_from_config(body, name)["Id"])
-        except docker.errors.APIError as error:
-            if error.status_code == 409:
-                return str(self._api.inspect_container(name)["Id"])
-            if error.status_code == 404 and "image" not in str(error.explanation).lower():
-                self._forget()
-                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
-            raise
+    async def _started(self, container_id: str, sysctls: Mapping[str, str], *, unshares: bool) -> Found:
+        await self._calls.start(container_id)
+        found = await self._calls.inspect(container_id)
+        if found["State"]["Running"]:
+            try:
+                if unshares:
+                    await unshared(found["State"]["Pid"])
+                    network = {name: value for name, value in sysctls.items() if is_of_network(name)}
+                    await set_up(found["State"]["Pid"], network)
+                return found
+            except NotUnshared as error:
+                found = await self._calls.inspect(container_id)
+                self._give_up_unsharing(str(error))
+        elif unshares and not found["State"]["Error"]:
+            self._give_up_unsharing("its program has ended at once")
+        # A start that failed once fails for ever: the next try shall make a new one.
+        await self._calls.remove(container_id)
+        raise Unavailable(f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}")
 
-    def start(self, container_id: str) -> None:
-        """A start that fails for what the container is (no such program) shows in its state, as an end."""
-        try:
-            self._api.start(container_id)
-        except docker.errors.NotFound:
-            raise
-        except docker.errors.APIError as error:
-            state = self._api.inspect_container(container_id)["State"]
-            if not state["Error"]:
-                raise Unavailable(f"Docker at {self._host}: {error.explanation}") from error
-
-    def _started(self, container_id: str) -> Mapping[str, Any]:
-        self.start(container_id)
-        found: Mapping[str, Any] = self._api.inspect_container(container_id)
-        if not found["State"]["Running"]:
-            # A start that failed once fails for ever: the next try shall make a new one.
-            self._api.remove_container(container_id, force=True)
-            raise Unavailable(
-                f"Docker at {self._host}: sandbox: {found['State']['Error'] or 'it ended at once'}"
-            )
-        return found
+    def _give_up_unsharing(self, why: str) -> None:
+        """Something on this host forbids it. The engine makes the namespaces from now on, which takes longer."""
+        log.warning("sandboxes get their network by the engine", extra={"fields": {"error": why}})
+        self._may_unshare = False
 
     @staticmethod
-    def _written(found: Mapping[str, Any], spec: SandboxSpec) -> Mapping[str, Any]:
+    async def _written(found: Found, spec: SandboxSpec) -> Found:
         """Docker shares these files with every container that joins, so one write serves them all; a bind mount
         for each container would cost a tenth of its start."""
         hostname = f"{spec.hostname}\n" if spare_hostname(found["Config"]["Labels"]) else ""
         files = {"HostsPath": spec.hosts, "ResolvConfPath": spec.resolv_conf, "HostnamePath": hostname}
-        for name, content in files.items():
-            if content and (path := found.get(name)):
-                Path(path).write_text(content, encoding="utf-8")
+
+        def write() -> None:
+            for name, content in files.items():
+                if content and (path := found.get(name)):
+                    Path(path).write_text(content, encoding="utf-8")
+
+        await asyncio.to_thread(write)
         return found
 
-    def _pause(self) -> str:
-        """The id of the pause image, loaded if the engine lacks it."""
-        if not self._pause_id:
-            image = pause.image(self._architecture)
-            try:
-                self._api.inspect_image(image.id)
-            except docker.errors.NotFound:
-                for _ in self._api.load_image(image.archive):
-                    continue
-            self._pause_id = image.id
-        return self._pause_id
+
+def may_unshare(info: EngineInfo) -> bool:
+    """Whether a sandbox's program makes its network namespace: where the engine would take longer and allows it.
+
+    A user namespace for all containers (userns-remap, rootless) excludes the host's network, in which it begins; a
+    default runtime of another kind would take its network for the host's for good.
+    """
+    major = info.version.partition(".")[0]
+    confined = any(option.partition("=")[2] in ("userns", "rootless") for option in info.security)
+    plain = info.default_runtime in PLAIN_RUNTIMES
+    return major.isdigit() and int(major) < HOOKLESS_VERSION and plain and not confined

@@ -19,7 +19,7 @@ from agent.runtime.docker_answers import identity_of, split
 from agent.runtime.docker_requests import log_since
 from agent.runtime.progress import PullProgress
 from agent.runtime.protocol import LABEL_CLUSTER, Capacity, ExecResult, RuntimeEvent
-from gitops.kinds.errors import GitwardError, Invalid, NotFound, Unavailable
+from gitops.kinds.errors import Forbidden, GitwardError, Invalid, NotFound, Unavailable
 
 CONNECT_SECONDS: Final = 10.0
 UPDATE_SECONDS: Final = 30.0  # Less memory than before is taken from its caches first.
@@ -29,6 +29,10 @@ OUTPUT_MAX_BYTES: Final = 16 << 10  # Of an exec; the rest is read and dropped.
 LINE_MAX_BYTES: Final = 1 << 20
 FRAME_HEADER_BYTES: Final = 8
 EVENT_ACTIONS: Final = ["die", "oom", "destroy", "pause", "unpause"]
+
+
+class Taken(Invalid):
+    """409: a name that is taken, or something that goes on already."""
 
 
 class DockerStream:
@@ -106,7 +110,8 @@ class DockerStream:
             async for line in _lines(answer, self._host):
                 event = orjson.loads(line)
                 about = event["Actor"]["Attributes"]
-                yield RuntimeEvent(identity_of(about, about.get("name", "")).pod_uid, event["Action"])
+                whose = identity_of(about, about.get("name", ""))
+                yield RuntimeEvent(whose.pod_uid, event["Action"], event["Actor"]["ID"])
         raise Unavailable(f"Docker at {self._host}: the stream of events ended")
 
     async def logs(
@@ -181,6 +186,8 @@ class DockerStream:
                 if answer.status >= 400:
                     raise error_of(answer.status, await answer.read(), self._host)
                 yield answer
+        except TimeoutError as error:
+            raise Unavailable(f"Docker at {self._host} does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"Docker at {self._host}: {error or type(error).__name__}") from error
 
@@ -190,9 +197,17 @@ def error_of(status: int, body: bytes, host: str) -> GitwardError:
         message = orjson.loads(body)["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         message = body[:500].decode(errors="replace")
-    if status == 404:
-        return NotFound(message)
-    return Invalid(message) if status in (400, 409) else Unavailable(f"Docker at {host}: {message}")
+    match status:
+        case 404:
+            return NotFound(message)
+        case 409:
+            return Taken(message)
+        case 400:
+            return Invalid(message)
+        case 401 | 403:
+            return Forbidden(message)
+        case _:
+            return Unavailable(f"Docker at {host}: {message}")
 
 
 async def _lines(answer: aiohttp.ClientResponse, host: str) -> AsyncGenerator[bytes, None]:

@@ -142,6 +142,11 @@ class FakeRuntime:
         mine = (one for one in self.containers.values() if one.pod_uid and pod_uid in ("", one.pod_uid))
         return [one.state(now) for one in mine]
 
+    async def state(self, container_id: str) -> ContainerState | None:
+        self._answer()
+        found = self.containers.get(container_id)
+        return found.state(self.clock()) if found is not None else None
+
     async def spares(self) -> list[ContainerState]:
         self._answer()
         return [one.state(self.clock()) for one in self.containers.values() if not one.pod_uid]
@@ -336,7 +341,7 @@ class FakeRuntime:
             return
         self._write(replace(made, ends_at=now, exit_code=exit_code))
         for queue in self._events:
-            queue.put_nowait(RuntimeEvent(made.pod_uid, "die"))
+            queue.put_nowait(RuntimeEvent(made.pod_uid, "die", made.id))
 
     def _write(self, made: FakeContainer) -> None:
         self.containers[made.id] = made

@@ -93,7 +93,7 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """The pod's network and IPC namespaces, held by a pause container on Docker network `none`."""
+    """The pod's network and IPC namespaces, held by a pause container."""
 
     pod_uid: str
     pod_name: str
@@ -158,6 +158,7 @@ class ContainerState(NamedTuple):
     labels: Mapping[str, str]
     capacity: Capacity | None = None  # None: the engine does not say.
     stop_signal: str = ""  # That it states, or its image does; '': SIGTERM.
+    is_plain: bool = False  # Its pid is its first process on this host, and SIGTERM is what its stop sends.
 
     @property
     def sandbox_id(self) -> str:
@@ -185,6 +186,7 @@ class EngineInfo(NamedTuple):
     memory_bytes: int
     security: tuple[str, ...] = ()  # As Docker tells: `name=seccomp,profile=default`, `name=apparmor`, …
     root_dir: str = ""  # Where it keeps images and containers.
+    default_runtime: str = ""
 
 
 class ExecResult(NamedTuple):
@@ -230,6 +232,7 @@ class RuntimeEvent(NamedTuple):
 
     pod_uid: str
     action: str  # start, die, oom, destroy, …
+    container_id: str
 
 
 class Runtime(Protocol):
@@ -242,6 +245,10 @@ class Runtime(Protocol):
     async def states(self, pod_uid: str = "") -> list[ContainerState]:
         """All containers of this cluster's pods, by label, running or not; of one pod if `pod_uid` is given.
         One filtered list, details of changed ones only."""
+        ...
+
+    async def state(self, container_id: str) -> ContainerState | None:
+        """This one as it is now; None: there is none. What a caller asks who has just changed it."""
         ...
 
     async def spares(self) -> list[ContainerState]:

@@ -42,8 +42,7 @@ def renamed(container_id: str, change: Renaming) -> Iterator[Event]:
     try:
         yield done
     finally:
-        over.set()
-        watcher.join()
+        over.set()  # The watcher sees it at its next look, and nobody waits for that.
 
 
 def rename(pid: int, change: Renaming) -> bool:

@@ -25,9 +25,23 @@ class Forgotten(NamedTuple):
     backend: str
 
 
-def flows_to(address: str) -> list[Flow]:
-    """TCP flows that `address` answers, whoever asked and whatever address they asked for."""
-    return list(parse(run(("conntrack", "-L", "-p", "tcp", "--reply-src", address))))
+def listed() -> str:
+    """All flows, of every protocol, a line each."""
+    return run(("conntrack", "-L"))
+
+
+def names(text: str, address: str) -> bool:
+    """Whether a list has a flow that `address` began or answers."""
+    return f"src={address} " in text
+
+
+def flows_to(text: str, address: str) -> list[Flow]:
+    """TCP flows in a list that `address` answers, whoever asked and whatever address they asked for."""
+    source = f"src={address} "
+    if source not in text:
+        return []
+    answered = (line for line in text.splitlines() if source in line.partition(" dport=")[2])
+    return list(parse("\n".join(answered)))
 
 
 def parse(text: str) -> Iterator[Flow]:

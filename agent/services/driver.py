@@ -12,6 +12,7 @@ from typing import Final
 
 from agent.services import backend, conntrack, iptables, nft, nftables
 from agent.services.backend import Iptables
+from agent.services.flows import Flows
 from agent.services.iptables import Rules
 from agent.services.nft import Nft
 from agent.services.settings import PeerRange, RuleSettings
@@ -44,6 +45,7 @@ class ServicesDriver:
         self._nat_seen: str | None = None
         self._nat_is_gone = False
         self._thread = ThreadPoolExecutor(1, "iptables")
+        self._flows = Flows(conntrack.listed)
 
     async def take_over(self) -> bool:
         """Whether an earlier agent's rules stand here: they serve until the first table replaces them in one step."""
@@ -63,12 +65,17 @@ class ServicesDriver:
 
     async def open_flows(self, pod_ip: str) -> int:
         """TCP connections of others to this pod, by service or directly, that could carry a request."""
-        flows = await asyncio.to_thread(conntrack.flows_to, pod_ip)
+        flows = conntrack.flows_to(await self._flows.look(), pod_ip)
         return conntrack.open_flows(flows, pod_ip, self._settings.gateway)
 
     async def forget(self, pod_ip: str) -> None:
         """No packet of a flow with this pod finds the next one that gets its address. Raises Unavailable."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, conntrack.forget_pod, pod_ip)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            self._thread, lambda: None
+        )  # What is under way may be rules that lead to it.
+        if conntrack.names(await self._flows.look(), pod_ip):
+            await loop.run_in_executor(self._thread, conntrack.forget_pod, pod_ip)
 
     async def close(self) -> None:
         """The rules stay."""

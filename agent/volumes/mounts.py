@@ -52,9 +52,12 @@ def unmount(target: Path) -> None:
 def mounts_under(root: Path) -> Iterator[Path]:
     """The mount points at or beneath a directory, the deepest first."""
     found = []
-    for line in (
-        Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    ):
+    # In every line that is of interest, but where the kernel would escape it: to look into each costs far more.
+    last = "" if set(root.name) & set(" \t\n\\") else root.name
+    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in text.splitlines() if last in text else ():
+        if last not in line:
+            continue
         point = Path(line.split(" ")[4].encode("utf-8", "surrogateescape").decode("unicode_escape"))
         if point == root or root in point.parents:
             found.append(point)

@@ -10,6 +10,8 @@ from agent.network import sysctls
 from agent.network.netlink import IPRoute
 from agent.services.backend import LEGACY_TABLES, run
 
+# Docker's, from its first container that begins on the host's network until it ends itself.
+ENGINES_OWN: Final = "/netns/default"
 TABLES: Final = ("filter", "nat", "mangle", "raw")
 
 
@@ -27,7 +29,8 @@ def snapshot() -> Mapping[str, frozenset[str]]:
             f"metric {route.get_attr('RTA_PRIORITY')}"
             for route in ipr.get_routes(family=socket.AF_INET)
         )
-    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    mounts = (point for point in points if not point.endswith(ENGINES_OWN))
     return {
         "links": links,
         "addresses": addresses,

@@ -254,23 +254,45 @@ def test_removing_kills_and_absent_is_fine(make: Make) -> None:
     run(make, scenario)
 
 
+def test_one_container_is_told_as_the_list_tells_it(make: Make) -> None:
+    async def scenario(pod: Pod) -> None:
+        sandbox = await pod.sandbox()
+        made = await pod.runtime.ensure_container(pod.spec("sleep", "60"))
+        created = await pod.runtime.state(made)
+        await pod.runtime.start(made)
+        running = await pod.runtime.state(made)
+        listed = await pod.state("app")
+        await pod.runtime.stop(made, grace_seconds=1)
+        ended = await pod.runtime.state(made)
+
+        assert created is not None
+        assert ended is not None
+        assert (created.phase, ended.phase) == (Phase.CREATED, Phase.EXITED)
+        assert running == listed
+        assert await pod.runtime.state(sandbox.id) == sandbox
+        await pod.runtime.remove(made)
+        assert await pod.runtime.state(made) is None
+
+    run(make, scenario)
+
+
 def test_a_death_is_an_event_of_its_pod(make: Make) -> None:
     async def scenario(pod: Pod) -> None:
         await pod.sandbox()
         made = await pod.runtime.ensure_container(pod.spec("sleep", "60"))
         await pod.runtime.start(made)
         await pod.until(Phase.RUNNING)
-        heard: asyncio.Queue[str] = asyncio.Queue()
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
         async def listen(events: AsyncIterator[object]) -> None:
             async for event in events:
-                heard.put_nowait(getattr(event, "pod_uid", ""))
+                heard.put_nowait((getattr(event, "pod_uid", ""), getattr(event, "container_id", "")))
 
         listening = asyncio.create_task(listen(pod.runtime.events()))
         await asyncio.sleep(0.5)
         await pod.runtime.stop(made, grace_seconds=0)
         async with asyncio.timeout(10):
-            assert await heard.get() == pod.uid
+            assert await heard.get() == (pod.uid, made)
         listening.cancel()
 
     run(make, scenario)

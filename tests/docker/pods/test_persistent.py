@@ -81,7 +81,7 @@ def test_a_volume_of_the_engines_local_driver_is_mounted_and_goes_with_its_conta
         )
         body = container_body(host.cluster, spec, "none")
         body["HostConfig"] |= {"NetworkMode": "none", "IpcMode": "private"}
-        client: Any = runtime._api  # The engine itself is asked.
+        client: Any = runtime._teller  # The engine itself is asked.
         made = client.create_container_from_config(body, "gitward-test-driver")["Id"]
         try:
             client.start(made)
