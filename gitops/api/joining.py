@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gitops.admission import Mint, admit_create, admit_update
+from gitops.admission import Mint, admit_create, admit_delete, admit_update
 from gitops.api import tokens
 from gitops.api.certificates import LEAF_LIFE, Authority, key_of_request
 from gitops.api.context import CLOCK, CLUSTER, MINT, REQUEST_ID, STORE, USER
@@ -136,6 +136,28 @@ async def renew(request: web.Request) -> web.Response:
     )
     log.info("certificate renewed", extra={"fields": {"node": name}})
     return web.json_response({"certificate": cert.decode()})
+
+
+async def leave(request: web.Request) -> web.Response:
+    """`POST /gitward/v1/nodes/{node}/leave`: the Node goes at its own word, and its certificate with it.
+
+    Plain deletion is not a node's right: it comes back by a token alone, with labels and taints that others give it.
+    """
+    name, user = request.match_info["node"], request[USER]
+    if node_of(user) != name:
+        raise Forbidden(f'nodes "{name}" is forbidden: User "{user.name}" cannot leave for this node')
+    now = request.app[CLOCK]()
+
+    def build(reader: Reader) -> Txn:
+        node = reader.get(NODE, NODE.key("", name))
+        if node is None or not annotations_of(node).get(MACHINE):
+            raise Forbidden(f"node {name} did not join: it is the master's own")
+        op = admit_delete(NODE, node, now=now)
+        return Txn((op,) if op is not None else (), actor=user.name, cause=f"request {request[REQUEST_ID]}")
+
+    await request.app[STORE].transact(build)
+    log.info("node left", extra={"fields": {"node": name}})
+    return web.json_response({})
 
 
 def is_taken(node: Node) -> bool:

@@ -169,6 +169,7 @@ def _add_routes(app: web.Application) -> None:
     add("POST", JOIN_PATH, joining.join)
     add("POST", "/gitward/v1/nodes/{node}/certificate", joining.renew)
     add("GET", "/gitward/v1/nodes/{node}/connect", _connect)
+    add("POST", "/gitward/v1/nodes/{node}/leave", joining.leave)
     add("POST", "/gitward/v1/nodes/{node}/withdrawn", withdrawal.withdrawn)
     add("GET", "/gitward/v1/get", past.get)
     add("GET", "/gitward/v1/why", reasons.why)

@@ -80,3 +80,24 @@ def delete(
     if drained:
         run_drain(where, name, DrainRules(seconds_of("--timeout", timeout)))
     run_delete(where, name)
+
+
+@node.command()
+def leave(
+    drained: Annotated[
+        bool,
+        typer.Option("--drain", envvar=env("DRAIN"), help="Drain it first, by the rights of --kubeconfig."),
+    ] = False,
+    timeout: Timeout = "5m",
+    node_name: Annotated[
+        str, typer.Option(envvar=env("NODE_NAME"), help="Which one, if several joined from here.")
+    ] = "",
+    kubeconfig: Kubeconfig = None,
+    data_dir: DataDir = None,
+) -> None:
+    """On the node itself: end its pods, take its network apart, remove the node and its identity."""
+    from gitops.cli.drain import DrainRules
+    from gitops.cli.leave import run_leave
+
+    rules = DrainRules(seconds_of("--timeout", timeout)) if drained else None
+    run_leave(settings.data_dir_of(data_dir), node_name, kubeconfig=kubeconfig, drain=rules)

@@ -1,5 +1,6 @@
 """The README's section "More hosts", command by command, as someone with bare hosts would type it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gitops.client import Client
+from gitops.kinds.core.pod import POD
 from tests.docker.engine import IMAGE, lacks
 from tests.docker.nodes.machines import Machine, eventually, machines
 
@@ -157,3 +160,32 @@ def test_a_host_is_taken_out_and_comes_back(hosts: list[Host]) -> None:
     second.leaves_running(joining(hosts))
 
     eventually(lambda: ready(hosts) == ["n1", "n2"], "it is back")
+
+
+async def without_a_pod(kubeconfig: Path) -> None:
+    async with Client.from_kubeconfig(kubeconfig) as client:
+        pod = (await client.list(POD, "default")).items[0]
+        await client.delete(POD, "default", pod["metadata"].get("name", ""))
+
+
+def test_a_host_leaves_by_its_own_word(hosts: list[Host]) -> None:
+    first, second, _ = hosts
+    kubeconfig = first.machine.data_dir / "admin.kubeconfig"
+    asyncio.run(without_a_pod(kubeconfig))  # Its successor comes to the node that has none.
+    eventually(lambda: second.machine.containers(), "a pod runs on it")
+    with pytest.raises(AssertionError, match="name an administrator's --kubeconfig"):
+        second.types("gitward node leave --drain")
+
+    said = second.types(f"gitward node leave --drain --kubeconfig {kubeconfig}")
+
+    assert "node/n2 drained" in said
+    assert "removed gw0" in said
+    assert said.splitlines()[-1].startswith("node n2 left cluster ")
+    assert [one["name"] for one in json.loads(first.types("gitward node list -o json"))["nodes"]] == [
+        "n1",
+        "n3",
+    ]
+    assert second.machine.containers(all_=True) == []
+    assert list((second.machine.data_dir / "agent").iterdir()) == []
+    with pytest.raises(AssertionError, match="holds no node that joined a master"):
+        second.types("gitward node leave")

@@ -351,3 +351,31 @@ def test_without_a_certificate_only_ca_and_join_are_open(api: Served) -> None:
 def test_what_is_no_token_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(BadRequest, match=r"wanted gw1\.… as `gitward token create` prints it"):
         JoinToken.of(text)
+
+
+def leaves(name: str) -> Callable[[Client], Awaitable[object]]:
+    return lambda client: client.request("POST", f"/gitward/v1/nodes/{name}/leave", body={})
+
+
+def test_a_node_leaves_by_its_own_word_and_comes_back_by_a_token_alone(api: Served) -> None:
+    mine = identity(api, joins(api, a_token(api)))
+    joins(api, a_token(api, "tokenbbb"), "n2", new_key())
+
+    with pytest.raises(Forbidden):
+        ask(api, mine, leaves("n2"))
+    ask(api, mine, leaves("n1"))
+
+    with pytest.raises(Unauthorized, match="node n1 was deleted: join again"):
+        ask(api, mine, own_node)
+    assert joins(api, a_token(api, "tokenccc")).cert
+
+
+def test_the_masters_own_node_does_not_leave(api: Served) -> None:
+    async def as_agent() -> None:
+        async with Client.from_kubeconfig(api.config_of("n1")) as client:
+            await client.create(NODE, {  # type: ignore[misc] # A node.
+                "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "spec": {}})  # fmt: skip
+            await leaves("n1")(client)
+
+    with pytest.raises(Forbidden, match="it is the master's own"):
+        api.run(as_agent())
