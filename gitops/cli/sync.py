@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -99,13 +99,20 @@ class _Progress:
 
 
 def _told_live(name: str, source: GitSource) -> bool:
-    """The rest of a commit goes live beside deletions that are held: they are told, and whether there are any."""
-    held = (source.get("status") or {}).get("held") or []
-    number = f", but {len(held)} deletion{'s' if len(held) > 1 else ''} held" if held else ""
-    typer.echo(f"{name}: {_commit(source).get('live', '')[:7]} live and healthy{number}")
+    """The rest of a commit goes live beside deletions that are held: they are told, and whether there are any. What it
+    states and nobody acts on (a HelmRelease, say) is no failure, but whoever waited must hear of it."""
+    status = source.get("status") or {}
+    held, warned = status.get("held") or [], status.get("warnings") or []
+    number = f", but {_counted(held, 'deletion')} held" if held else ""
+    warnings = f", with {_counted(warned, 'warning')}: see `gitward status`" if warned else ""
+    typer.echo(f"{name}: {_commit(source).get('live', '')[:7]} live and healthy{number}{warnings}")
     for line in held:
         typer.echo(f"held: {shown(line)}", err=True)
     return bool(held)
+
+
+def _counted(lines: Sequence[str], noun: str) -> str:
+    return f"{len(lines)} {noun}{'s' if len(lines) != 1 else ''}"
 
 
 async def _missing(client: Client, name: str) -> AsyncIterator[str]:

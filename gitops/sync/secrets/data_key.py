@@ -21,8 +21,8 @@ Groups = tuple[tuple[str, ...], ...]  # The age recipients of each key group; us
 class NoMatchingKey(BadField):
     """None of our identities opens the file."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(0, "", message)
+    def __init__(self, message: str, document: int = 0, field: str = "") -> None:
+        super().__init__(document, field, message)
 
 
 def groups_of(metadata: Mapping[str, Any]) -> Groups:
@@ -118,4 +118,9 @@ def _no_match(groups: Groups, keys: int) -> str:
         f"{keys} keys here, none of which matches"
     )  # fmt: skip
     names = ", ".join(name for group in groups for name in group)
-    return f"cannot decrypt: {have}; the file's recipients are {names}"
+    way = (
+        ""
+        if keys
+        else "; name the file of one by --age-key-file, or put it into age.key of the data directory"
+    )
+    return f"cannot decrypt: {have}; the file's recipients are {names}{way}"

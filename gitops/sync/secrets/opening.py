@@ -87,8 +87,8 @@ class Keyring:
         try:
             opened = opened_by(one.sealed, self._data_key(one.sealed))
             content = written(with_values(one.values, plain_values(opened)), one.form)
-        except NoMatchingKey:
-            raise
+        except NoMatchingKey as error:
+            raise NoMatchingKey(f"{field}: {error}", one.document, field) from error
         except (BadField, ValueError, TypeError) as error:
             raise BadField(one.document, field, f"{field}: within: {error}") from error
         return Sensitive(b64encode(content))

@@ -103,6 +103,15 @@ def test_deletions_that_are_held_are_told_beside_a_live_commit(cluster: Cluster)
     )
 
 
+def test_warnings_are_counted_when_a_commit_is_live(cluster: Cluster) -> None:
+    warnings = ["a.yaml:1: HelmRelease.helm.toolkit.fluxcd.io a: no kind HelmRelease is served: it waits"]
+    cluster.status({"commit": {"fetched": NEW, "declared": NEW, "live": NEW}, "warnings": warnings})
+
+    ended = cluster.run("sync", "--wait")
+
+    assert ended == (0, "main: 3f2c1ab live and healthy, with 1 warning: see `gitward status`\n", "")
+
+
 def test_waiting_fails_when_the_commit_turns_out_wrong(cluster: Cluster) -> None:
     cluster.status({"commit": {"fetched": NEW, "declared": NEW, "live": OLD}})
 

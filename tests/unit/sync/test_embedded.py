@@ -78,7 +78,10 @@ def test_an_entry_that_does_not_open_holds_the_file_back_with_its_line() -> None
 
     (problem,) = compiled(content, Keyring()).problems
 
-    assert problem.startswith("a.yaml:1: cannot decrypt: there is no age key here; ")
+    assert problem.startswith("a.yaml:6: data.second: cannot decrypt: there is no age key here; ")
+    assert problem.endswith(
+        "; name the file of one by --age-key-file, or put it into age.key of the data directory"
+    )
 
 
 @pytest.mark.parametrize(
