@@ -77,6 +77,10 @@ class Following:
         self.vanished: dict[str, frozenset[Key]] = {}
         self.is_first = True
         self._looked_at: frozenset[str] = frozenset()  # Apps, by path, that the last look did not hold back.
+        self._read_commit = ""  # What the last look read.
+        self._stands: dict[
+            str, str
+        ] = {}  # App, by path -> the last commit that was good for it, as far as seen here.
         self._accepted: str | None = None  # The newest commit that was verified here, and its signer.
         self._signer: Signer | None = None
 
@@ -146,6 +150,7 @@ class Following:
             for app in self.apps()
             if app.path not in held_back and not ledgers[app.path].is_settled()
         ]
+        self._read_commit = commit
         self._looked_at = frozenset(app.path for app in self.apps() if app.path not in held_back)
         known = {app.name for app in self.apps()}
         apps += [
@@ -185,6 +190,7 @@ class Following:
             ledger = self.reading.ledgers[app.path]
             if app.path in self._looked_at and app.name in held and not ledger.is_settled():
                 ledger.settle(held[app.name])
+        self._stands |= dict.fromkeys(self._looked_at, self._read_commit)
         own = {app.name for app in self.apps()}
         self.vanished = {name: keys for name, keys in held.items() if keys and name not in own}
         self.is_first = False
@@ -206,7 +212,11 @@ class Following:
     def _broken(self, app: App, status: GitSourceStatus) -> AppStatus:
         told: AppStatus = {"name": app.name, "path": app.path, "problems": self.problems(app)}
         before = next((one for one in status.get("apps") or () if one["name"] == app.name), None)
-        declared = before.get("declared") if before else (status.get("commit") or {}).get("declared")
+        declared = self._stands.get(app.path)
+        if declared is None and before is not None:
+            declared = before.get("declared")
+        elif declared is None and self.is_first:  # It was well when somebody looked at it last.
+            declared = (status.get("commit") or {}).get("declared")
         if declared:
             told["declared"] = declared
         return told

@@ -75,6 +75,29 @@ def test_an_app_that_is_broken_from_the_start_is_declared_once_it_is_repaired(tm
     following(tmp_path, str(repository.folder), story, apps=APPS)
 
 
+def test_an_app_that_breaks_beside_a_broken_one_stands_at_its_own_last_good_commit(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repo")
+    repository.commit({"apps/a/x.yaml": "a: [", "apps/b/x.yaml": config_map("b")})
+
+    async def story(followed: Followed) -> None:
+        assert not (await followed.look()).declared
+        good = repository.commit({"apps/b/x.yaml": config_map("b", "two")})
+        await followed.look()
+        repository.commit({"apps/b/x.yaml": "b: [", "apps/c/x.yaml": "c: ["})
+        await followed.look()
+
+        told = apps_status(followed)
+        assert {name: told[name].get("declared") for name in "abc"} == {"a": None, "b": good, "c": None}
+
+        followed.restart()
+        repository.commit({"README.md": "changed"})
+        await followed.look()
+        told = apps_status(followed)
+        assert {name: told[name].get("declared") for name in "abc"} == {"a": None, "b": good, "c": None}
+
+    following(tmp_path, str(repository.folder), story, apps=APPS)
+
+
 def test_a_new_folder_is_a_new_app_and_one_that_is_gone_is_held(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repo")
     repository.commit({"apps/a/x.yaml": config_map("a"), "apps/b/x.yaml": config_map("b")})
