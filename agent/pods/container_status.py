@@ -111,7 +111,7 @@ def container_status(
         case Phase.RUNNING:
             status["state"] = {"running": {"startedAt": timestamp(newest.started_at or now)}}
             status["started"] = is_started(container, observed, newest, known)
-            _with_resources(status, container, newest, known)
+            _with_resources(status, desired, container, newest, known)
             serves = not is_going(desired) and not is_init(desired, container)
             serves = serves and not is_ephemeral(desired, container)
             status["ready"] = serves and _ready(container, observed, newest, known)
@@ -127,11 +127,15 @@ def container_status(
 
 
 def _with_resources(
-    status: ContainerStatus, container: Container, running: ContainerState, known: ContainerStatus | None
+    status: ContainerStatus,
+    desired: Pod,
+    container: Container,
+    running: ContainerState,
+    known: ContainerStatus | None,
 ) -> None:
     """What it has: what it shall have, or until a resize is done what was told before."""
     has = container["resources"]
-    if is_outdated(container, running):
+    if is_outdated(desired, container, running):
         has = known.get("resources", {}) if known else {}
     if has:
         status["resources"] = has

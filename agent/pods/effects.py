@@ -16,7 +16,7 @@ from agent.pods.names import host_ports, hosts_file, kernel_hostname, resolv_con
 from agent.pods.observed import Resize, Run, Stop
 from agent.pods.pulling import ensure_image
 from agent.pods.refused import Refused
-from agent.pods.resources import limits_of
+from agent.pods.resources import beyond_pod, limits_of
 from agent.pods.restarting import every_container
 from agent.pods.runtimes import runtime_of
 from agent.pods.security import mounts_of, needs_image_user, runs_as_root, sandbox_refusal, security_of
@@ -45,7 +45,7 @@ async def ensure_sandbox(means: Means, pod: Pod) -> tuple[ContainerState, str]:
     """The sandbox and the pod's address, once it runs and is attached."""
     spec, meta = pod["spec"], pod["metadata"]
     on_host = spec.get("hostNetwork", False)
-    if why := sandbox_refusal(spec, means.node.confinement):
+    if why := sandbox_refusal(spec, means.node.confinement) or beyond_pod(pod):
         raise Refused("FailedCreatePodSandBox", why)
     runtime = await runtime_of(means, pod)
     spare = means.spares.take(pod) if means.spares is not None else None

@@ -212,7 +212,7 @@ class _Plan:
             self._resize(container, newest)
 
     def _resizes_by_restart(self, container: Container, newest: ContainerState) -> bool:
-        return restarts_to_resize(container, newest) and not self._withheld()
+        return restarts_to_resize(self._desired, container, newest) and not self._withheld()
 
     def _withheld(self) -> bool:
         """Whether its resize is not begun; one that waits for others' room is looked at again."""
@@ -222,10 +222,10 @@ class _Plan:
         return why is not None
 
     def _resize(self, container: Container, running: ContainerState) -> None:
-        if not is_outdated(container, running) or self._withheld():
+        if not is_outdated(self._desired, container, running) or self._withheld():
             return
         if self._may_retry(RESIZE, TROUBLE_FIRST_SECONDS):
-            self._do.append(Resize(container["name"], running.id, capacity_of(container)))
+            self._do.append(Resize(container["name"], running.id, capacity_of(self._desired, container)))
 
     def _run(self, container: Container, newest: ContainerState | None) -> None:
         name = container["name"]

@@ -10,12 +10,11 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from agent.pods.rejection import Rejection
-from agent.pods.resources import qos_class
 from agent.pods.static_files import is_static
 from agent.thresholds import Signal, Threshold
 from gitops.kinds import quantity
 from gitops.kinds.core.amounts import requests_of
-from gitops.kinds.core.pod import Pod, is_terminal
+from gitops.kinds.core.pod import Pod, is_terminal, qos_class
 from gitops.kinds.objects import is_going, uid
 
 MEMORY: Final = "MemoryPressure"

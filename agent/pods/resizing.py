@@ -13,12 +13,12 @@ from gitops.kinds.core.amounts import amount_of, requests_of
 from gitops.kinds.core.pod import Container, Pod, is_sidecar
 
 
-def is_outdated(container: Container, state: ContainerState) -> bool:
+def is_outdated(pod: Pod, container: Container, state: ContainerState) -> bool:
     """Whether the engine holds it to other limits, as far as that is known."""
-    return state.capacity is not None and state.capacity != capacity_of(container)
+    return state.capacity is not None and state.capacity != capacity_of(pod, container)
 
 
-def restarts_to_resize(container: Container, state: ContainerState) -> bool:
+def restarts_to_resize(pod: Pod, container: Container, state: ContainerState) -> bool:
     """Whether a limit differs that its `resizePolicy` changes by a restart.
 
     A share of the CPU (its request) is always given in place: what an earlier version made of a request may differ, and
@@ -29,7 +29,7 @@ def restarts_to_resize(container: Container, state: ContainerState) -> bool:
     policies: dict[str, str] = {
         one["resourceName"]: one["restartPolicy"] for one in container.get("resizePolicy", ())
     }
-    have, wanted = state.capacity, capacity_of(container)
+    have, wanted = state.capacity, capacity_of(pod, container)
     changed = {"cpu": have.cpu_nano != wanted.cpu_nano, "memory": have.memory_bytes != wanted.memory_bytes}
     return any(differs and policies.get(name) == "RestartContainer" for name, differs in changed.items())
 
@@ -41,7 +41,7 @@ def resizing(pod: Pod, observed: PodObserved) -> tuple[str, ...]:
         for container in _resizable(pod)
         if (state := observed.newest(container["name"])) is not None
         and state.phase is Phase.RUNNING
-        and is_outdated(container, state)
+        and is_outdated(pod, container, state)
     )
 
 

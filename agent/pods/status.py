@@ -11,7 +11,6 @@ from agent.pods.container_status import container_status, exit_code_of, is_start
 from agent.pods.eviction import REASON as EVICTED
 from agent.pods.observed import PodObserved
 from agent.pods.rejection import rejection
-from agent.pods.resources import qos_class
 from agent.pods.restarting import every_container, restarts
 from agent.runtime.protocol import Phase
 from gitops.kinds.core.pod import (
@@ -24,6 +23,7 @@ from gitops.kinds.core.pod import (
     is_terminal,
     pod_phase,
     pod_status,
+    qos_class,
 )
 from gitops.kinds.objects import is_going, moment_of, timestamp
 

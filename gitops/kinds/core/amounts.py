@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from gitops.kinds import quantity
 from gitops.kinds.core.containers import Container
-from gitops.kinds.core.pod_types import Pod, is_sidecar
+from gitops.kinds.core.pod_types import Pod, PodSpec, is_sidecar
 from gitops.kinds.selectors import Requirement
 
 CPU: Final = "cpu"
@@ -25,12 +25,12 @@ Amounts = Mapping[str, int]  # By resource.
 def requests_of(pod: Pod) -> Amounts:
     """The larger of what its containers take together and what starting needs at once; sidecars count in both. What is
     stated of the pod as a whole counts instead, and its overhead on top."""
-    return _whole(pod, _pod_amounts(pod, _requests))
+    return _whole(pod, together(pod["spec"], requested))
 
 
 def scored_requests_of(pod: Pod) -> Amounts:
     """As `requests_of` for cpu and memory, with an assumed amount for containers that request none."""
-    return _whole(pod, _pod_amounts(pod, _scored))
+    return _whole(pod, together(pod["spec"], _scored))
 
 
 def _whole(pod: Pod, containers: Amounts) -> Amounts:
@@ -44,8 +44,9 @@ def _whole(pod: Pod, containers: Amounts) -> Amounts:
     return total
 
 
-def _pod_amounts(pod: Pod, amounts: Callable[[Container], Amounts]) -> Amounts:
-    containers, starting = pod["spec"]["containers"], pod["spec"].get("initContainers")
+def together(spec: PodSpec, amounts: Callable[[Container], Amounts]) -> Amounts:
+    """The larger of what containers take together and what starting takes at once, by what each takes."""
+    containers, starting = spec["containers"], spec.get("initContainers")
     if len(containers) == 1 and not starting:
         return amounts(containers[0])
     together: dict[str, int] = {}
@@ -68,13 +69,13 @@ def _add(total: dict[str, int], amounts: Amounts) -> None:
         total[name] = total.get(name, 0) + amount
 
 
-def _requests(container: Container) -> Amounts:
+def requested(container: Container) -> Amounts:
     requests = container["resources"].get("requests") or {}
     return {name: amount_of(name, text) for name, text in requests.items()}
 
 
 def _scored(container: Container) -> Amounts:
-    found = _requests(container)
+    found = requested(container)
     return {CPU: found.get(CPU, SCORED_CPU_MILLI), MEMORY: found.get(MEMORY, SCORED_MEMORY_BYTES)}
 
 

@@ -12,6 +12,7 @@ from gitops.kinds.core.containers import Container
 from gitops.kinds.core.placement import check_placement
 from gitops.kinds.core.pod_os import check_os
 from gitops.kinds.core.pod_parts import check_ephemeral
+from gitops.kinds.core.pod_resources import check_pod_resources
 from gitops.kinds.core.pod_types import MIRROR, Pod, PodSpec, PodTemplateSpec, Toleration
 from gitops.kinds.core.security import check_securities
 from gitops.kinds.core.volume_checks import check_volumes
@@ -92,6 +93,7 @@ def _check_spec(spec: PodSpec, field: str) -> Iterator[Problem]:
             yield wording.invalid(f"{field}.{name}", value, wrong)
     yield from _check_name(spec, "serviceAccountName", field)
     yield from _check_name(spec, "runtimeClassName", field)
+    yield from check_pod_resources(spec, field)
     if overhead := spec.get("overhead"):
         yield from check_resources({"limits": overhead}, f"{field}.overhead")
     yield from names.check_labels(spec.get("nodeSelector"), f"{field}.nodeSelector")

@@ -18,6 +18,7 @@ from gitops.kinds.core.containers import (
     Probe,
     ResourceRequirements,
 )
+from gitops.kinds.core.pod_resources import default_pod_resources
 from gitops.kinds.core.pod_types import Pod, PodSpec, PodTemplateSpec, is_sidecar
 from gitops.kinds.core.volumes import Volume
 from gitops.kinds.filling import (
@@ -86,7 +87,7 @@ def _default_pod_spec(spec: PodSpec) -> PodSpec:
             field,
             partial(_default_of_a_pods_container, field=field, host=bool(spec.get("hostNetwork"))),
         )
-    return spec
+    return default_pod_resources(spec)
 
 
 def _default_of_a_pods_container(container: Container, field: str, host: bool) -> Container:
@@ -196,9 +197,14 @@ def _default_projection(source: Any) -> Any:
 
 
 def qos_class(pod: Pod) -> str:
-    """Guaranteed: every container has cpu and memory limits equal to its requests; BestEffort: none has any."""
+    """Guaranteed: every container has cpu and memory limits equal to its requests; BestEffort: none has any.
+
+    Where the pod as a whole has resources, they alone count.
+    """
     containers = [*pod["spec"].get("containers", ()), *(pod["spec"].get("initContainers") or ())]
     resources = [container.get("resources") or ResourceRequirements() for container in containers]
+    if whole := pod["spec"].get("resources"):
+        resources = [whole]
     stated = [one for one in resources if _amounts(one.get("limits")) or _amounts(one.get("requests"))]
     if not stated:
         return "BestEffort"

@@ -58,6 +58,7 @@ class PodSpec(TypedDict):
     schedulerName: str
     securityContext: PodSecurityContext
     os: NotRequired[PodOS]
+    resources: NotRequired[ResourceRequirements]  # Of the pod as a whole.
     enableServiceLinks: bool
     initContainers: NotRequired[list[Container]]
     volumes: NotRequired[list[Volume]]

@@ -174,6 +174,12 @@ ROWS = {
         ),
         told=(("False", "PodFailed", None), ("False", "PodFailed", None), 3, "Error"),
     ),
+    "more memory than its pod may have": Row(
+        {**ending("x=$(yes)"), "resources": {"limits": {"memory": "16Mi"}}},
+        until=lambda pod: pod_phase(pod) == "Failed",
+        status=lambda pod: (status_of(pod)["state"]["terminated"]["reason"], pod_status(pod)["qosClass"]),
+        told=("OOMKilled", "Burstable"),
+    ),
     "equal limits and requests": Row(
         app(resources={"limits": {"cpu": "100m", "memory": "32Mi"}}),
         until=is_ready,

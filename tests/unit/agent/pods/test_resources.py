@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from agent.pods.credentials import registry_of
-from agent.pods.resources import limits_of, qos_class
+from agent.pods.resources import beyond_pod, limits_of
 from agent.runtime.docker_requests import container_body, oom_score_min, sandbox_body
 from agent.runtime.protocol import ContainerSpec, Limits, Mount, SandboxSpec, Security
 from agent.volumes.persistent import nfs_mount
+from gitops.kinds.core.pod import qos_class
 from tests.agent_world import a_pod
 
 
@@ -38,6 +39,59 @@ def test_resources(resources: dict[str, Any], qos: str, limits: Limits) -> None:
 
     assert qos_class(pod) == qos
     assert limits_of(pod, pod["spec"]["containers"][0], 4 << 30) == limits
+
+
+WHOLE = {"limits": {"cpu": "1", "memory": "64Mi"}}
+
+
+def a_container(name: str = "app", **resources: Any) -> dict[str, Any]:
+    return {"name": name, "image": "shop:1", "resources": resources}
+
+
+def test_a_container_without_limits_is_held_to_its_pods() -> None:
+    pod = a_pod(containers=[a_container(limits={"cpu": "500m"})], resources=WHOLE)
+
+    limits = limits_of(pod, pod["spec"]["containers"][0], 1 << 30)
+
+    assert (limits.memory_bytes, limits.cpu_nano, limits.cpu_shares) == (64 << 20, 500_000_000, 512)
+    # Its part of what the pod requests, of the node's memory.
+    assert limits.oom_score_adj == 1000 - 1000 * 64 // 1024
+
+
+TOGETHER: dict[str, tuple[dict[str, Any], bool]] = {
+    "one container": ({"containers": [a_container()]}, True),
+    "two without limits": ({"containers": [a_container(), a_container("other")]}, False),
+    "two that share": (
+        {
+            "containers": [
+                a_container(limits={"cpu": "500m", "memory": "24Mi"}),
+                a_container("other", limits={"cpu": "500m", "memory": "40Mi"}),
+            ]
+        },
+        True,
+    ),
+    "one after the other": ({"containers": [a_container()], "initContainers": [a_container("first")]}, True),
+    "a sidecar beside it": (
+        {
+            "containers": [a_container()],
+            "initContainers": [{**a_container("side"), "restartPolicy": "Always"}],
+        },
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOGETHER.values(), ids=TOGETHER.keys())
+def test_what_the_engine_cannot_hold_together_is_refused(case: tuple[dict[str, Any], bool]) -> None:
+    spec, kept = case
+
+    why = beyond_pod(a_pod(**spec, resources=WHOLE))
+
+    assert (why == "") is kept
+    assert kept or why.startswith(
+        "spec.resources.limits[cpu] is 1, and the limits of its containers together"
+    )
+    assert beyond_pod(a_pod(**spec)) == ""
 
 
 def test_as_many_processes_as_the_operator_says() -> None:
