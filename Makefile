@@ -14,7 +14,7 @@ demo: $(VENV)/ready system ## see a commit become pods behind an ingress, a roll
 	@$(SUDO) tests/tools/isolated $(PY) examples-repo/demo.py
 
 test: $(VENV)/ready system ## run every layer: unit, contract, simulated, attacks, integration, docker
-	@$(SUDO) tests/tools/system-packages sshd=openssh-server ssh-keygen=openssh-client gpg=gnupg
+	@$(SUDO) tests/tools/system-packages sshd=openssh-server ssh-keygen=openssh-client gpg=gnupg ufw=ufw
 	@$(SUDO) env GITWARD_ALL_LAYERS=1 tests/tools/isolated $(PY) -m pytest tests $(PYTEST)
 
 unit: $(VENV)/ready ## run the fast tests only (no root, no engine)

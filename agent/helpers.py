@@ -155,7 +155,7 @@ class Helper:
 
     async def _start(self) -> None:
         self.spec.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        record = await asyncio.to_thread(self._spawn_recorded)
+        record, said_before = await asyncio.to_thread(self._spawn_recorded)
         self._pid = record["pid"]
         end = monotonic() + READY_SECONDS_MAX
         while is_alive(record) and monotonic() < end:
@@ -168,17 +168,23 @@ class Helper:
                     return
             await asyncio.sleep(POLL_SECONDS)
         await stop(record)
-        raise Unavailable(f"{self.spec.name} does not start: {_log_tail(self.spec.log_file)}")
+        raise Unavailable(f"{self.spec.name} does not start: {_log_tail(self.spec.log_file, said_before)}")
 
-    def _spawn_recorded(self) -> Record:
-        """In one step, in a thread: an agent that is stopped meanwhile leaves no helper that nobody knows of."""
+    def _spawn_recorded(self) -> tuple[Record, int]:
+        """In one step, in a thread: an agent that is stopped meanwhile leaves no helper that nobody knows of.
+
+        Also how many bytes its log had before.
+        """
+        said_before = 0
         with suppress(FileNotFoundError):
-            if self.spec.log_file.stat().st_size > LOG_BYTES_MAX:
+            said_before = self.spec.log_file.stat().st_size
+            if said_before > LOG_BYTES_MAX:
                 self.spec.log_file.unlink()
+                said_before = 0
         pid = self._spawn(self.spec)
         record = Record(pid=pid, started=start_time(pid))
         self._write(record)
-        return record
+        return record, said_before
 
     def _write(self, record: Record) -> None:
         self.spec.record_file.write_bytes(orjson.dumps(record))
@@ -273,11 +279,13 @@ def code_version(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _log_tail(path: Path) -> str:
+def _log_tail(path: Path, said_before: int) -> str:
+    """What was written after the first `said_before` bytes."""
     try:
-        return path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        told = path.read_bytes()[said_before:][-LOG_TAIL_BYTES:]
     except FileNotFoundError:
-        return "it said nothing"
+        told = b""
+    return told.decode(errors="replace").strip() or "it said nothing"
 
 
 @contextmanager

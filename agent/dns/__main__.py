@@ -2,11 +2,14 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
+import sys
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import orjson
 
@@ -14,6 +17,11 @@ from agent.dns import control
 from agent.dns.control import Hello, Question
 from agent.dns.server import DnsServer
 from agent.helpers import code_version
+from agent.taken import in_use
+
+ADVICE: Final = (
+    "let it listen on its own addresses alone (dnsmasq: bind-interfaces), or choose another --service-cidr"
+)
 
 
 class _Program:
@@ -53,7 +61,12 @@ def main() -> None:
     parser.add_argument("--listen", required=True, help="ADDRESS[:PORT], port 53 by default")
     arguments = parser.parse_args()
     address, _, port = arguments.listen.partition(":")
-    asyncio.run(_Program(arguments.table).run(arguments.socket, address, int(port or 53)))
+    try:
+        asyncio.run(_Program(arguments.table).run(arguments.socket, address, int(port or 53)))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(in_use(f"{address}:{port or 53}", ADVICE))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from agent.ingress.haproxy import Certificate, ProxySettings, Rendered
 from agent.ingress.routes import Plan, TlsUse, Trouble
 from agent.ingress.runtime import HaproxySocket
 from agent.ingress.slots import Slots, assign, commands
+from agent.taken import refuse_taken
 from agent.volumes.mounts import mount_tmpfs
 from gitops.kinds.core.config import Secret
 from gitops.kinds.errors import Invalid, Unavailable
@@ -80,7 +81,7 @@ class IngressDriver:
         if not (self.is_on and self._settings.config_file.exists()):
             return False
         try:
-            await self.helper.ensure()
+            await self._ensure()
         except (
             Unavailable
         ) as error:  # Its file names what is gone, as after a reboot: the first plan writes it anew.
@@ -141,6 +142,17 @@ class IngressDriver:
     async def _told(self) -> tuple[str, dict[str, Slots]]:
         return await self._socket.structure(), await self._socket.slots((await self._socket.workers())[0])
 
+    async def _ensure(self) -> bool:
+        """As the helper's. Raises Unavailable, also where another program has one of the addresses."""
+        if not self.helper.is_running():
+            for flag, listen in (
+                ("--ingress-http", self._settings.http),
+                ("--ingress-https", self._settings.https),
+            ):
+                advice = f"stop it, or choose another address by {flag} ADDRESS:PORT, or nowhere: {flag} ''"
+                refuse_taken(listen, advice)
+        return await self.helper.ensure()
+
     async def _structure(self) -> str:
         """Of the file that it has loaded; '' while it does not say."""
         try:
@@ -150,7 +162,7 @@ class IngressDriver:
 
     async def _load(self, structure: str, *, is_running: bool) -> None:
         # One that somebody else has started meanwhile may have read the file of before.
-        if is_running or not await self.helper.ensure():
+        if is_running or not await self._ensure():
             with suppress(Unavailable):  # The master answers by starting itself anew.
                 await self._socket.ask("reload")
         try:

@@ -1,7 +1,10 @@
 """Among others: what a firewall that is loaded anew, an engine, or a hand does to the host's rules."""
 
 import asyncio
+import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,8 @@ from agent import proxies
 from agent.proxies import NodeNetworkSettings
 from tests.docker.net.cluster import VIP, a_state, brought, running
 
+NAME, DNS = "web.shop.svc.cluster.local", "10.78.0.10"
+ON, OFF = ("--force", "enable"), ("disable",)
 # As ufw and a stock Docker engine leave a host: policies that drop, chains of their own, jumps to them in front.
 OTHERS = """*filter
 :INPUT DROP [0:0]
@@ -77,6 +82,44 @@ def test_a_reloaded_firewall_takes_nothing_and_loses_nothing(
                 assert await asyncio.to_thread(outside.get, "http://10.77.3.2:8080/") == ""
                 assert await asyncio.to_thread(outside.get, f"http://{VIP}/") == ""
                 assert [line for line in others() if line.startswith("-A") or "DROP" in line] == before
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def ufw(tmp_path: Path, node: NodeNetworkSettings) -> Iterator[Callable[..., None]]:
+    """The real one, in this network namespace alone, with files of its own: the machine's ufw hears nothing of it."""
+    if shutil.which("ufw") is None:
+        pytest.skip("not installed: ufw")
+    shutil.copytree("/etc/ufw", tmp_path / "ufw")
+    shutil.copy("/etc/default/ufw", tmp_path / "default")
+    script = f"mount --bind {tmp_path}/ufw /etc/ufw && mount --bind {tmp_path}/default /etc/default/ufw && exec ufw $@"
+    command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "ufw")
+
+    def run(*words: str) -> None:
+        subprocess.run((*command, *words), check=True, capture_output=True, timeout=60)
+
+    yield run
+    run(*OFF)
+
+
+def test_ufw_is_switched_on_reloaded_and_off_while_pods_serve(
+    node: NodeNetworkSettings, pods: tuple[Any, Any], outside: Any, ufw: Callable[..., None]
+) -> None:
+    """It denies what comes in and what is routed, and sets policies; pods, services and DNS work in each state."""
+
+    async def scenario() -> None:
+        async with running(node) as network:
+            await brought(network, a_state("10.77.3.2", ingresses=()))
+            for words in (ON, ("reload",), ("deny", "8080/tcp"), OFF, ON):
+                await asyncio.to_thread(ufw, *words)
+                await until(lambda: pods[1].get(f"http://{VIP}/") == "a")
+                await until(lambda: pods[1].get("http://10.77.3.2:8080/") == "a")
+                await until(lambda: VIP in pods[1].run("busybox", "nslookup", NAME, DNS))
+                assert await asyncio.to_thread(outside.get, "http://10.77.3.2:8080/") == ""
+                assert await asyncio.to_thread(outside.get, f"http://{VIP}/") == ""
+                told = await asyncio.to_thread(others)
+                assert (":FORWARD DROP" in told) is (words != OFF)
 
     asyncio.run(scenario())
 
