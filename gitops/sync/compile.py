@@ -287,6 +287,7 @@ def _broken(kind: Kind[Any], obj: KubeObject) -> Iterator[Problem]:
     filled = kind.defaults(obj)
     yield from check_metadata(kind, filled)
     yield from kind.check(filled)
+    yield from kind.check_create(filled)  # What git states is to be made, sooner or later.
 
 
 def _field_of(warning: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from gitops.kinds.core.pod_admission import APPARMOR
 from gitops.kinds.core.pod_types import PodSpec
 from gitops.kinds.lately import Lately
 
@@ -33,7 +34,6 @@ _SYSCTLS: Final = (
 _VOLUMES: Final = frozenset((
     "name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 ))  # fmt: skip
-_APPARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 _SECCOMP: Final = ("RuntimeDefault", "Localhost")
 
 
@@ -45,7 +45,7 @@ def violations(level: Level, spec: PodSpec, annotations: Mapping[str, str]) -> I
     """What stands against a level, each as `host namespaces (hostNetwork=true)`. Containers of every sort count."""
     if level is Level.PRIVILEGED:
         return iter(())
-    if any(name.startswith(_APPARMOR) for name in annotations):
+    if any(name.startswith(APPARMOR) for name in annotations):
         return _violations(level, _mapping(spec), annotations)
     return iter(_OF_SPEC[level](_mapping(spec)))
 
@@ -80,7 +80,7 @@ def _of_pod(pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Iterator[
         if sysctl.get("name") not in _SYSCTLS:
             yield f"forbidden sysctls ({sysctl.get('name')})"
     for name, profile in annotations.items():
-        if name.startswith(_APPARMOR) and not (
+        if name.startswith(APPARMOR) and not (
             profile in ("", "runtime/default") or profile.startswith("localhost/")
         ):
             yield f'forbidden AppArmor profile ({name}="{profile}")'

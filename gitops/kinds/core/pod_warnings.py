@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gitops.kinds import quantity
+from gitops.kinds.core.pod_admission import APPARMOR
 
 Json = Any
 _RENAMED: Final = {
@@ -17,16 +18,32 @@ _RENAMED: Final = {
     "failure-domain.beta.kubernetes.io/zone": ("1.17", "topology.kubernetes.io/zone"),
     "beta.kubernetes.io/instance-type": ("1.17", "node.kubernetes.io/instance-type"),
 }
+_SECCOMP: Final = (
+    "seccomp.security.alpha.kubernetes.io/pod",
+    "container.seccomp.security.alpha.kubernetes.io/",
+)
 _BYTES: Final = ("memory", "ephemeral-storage")
 
 
 def warn_pod(pod: Json) -> Iterator[str]:
+    yield from _annotations(_mapping(pod, "metadata", "annotations"), "metadata.annotations")
     yield from _warn(_mapping(pod, "spec"), "spec")
 
 
 def warn_workload(workload: Json) -> Iterator[str]:
     """Of the pods that a Deployment and its like make."""
-    yield from _warn(_mapping(workload, "spec", "template", "spec"), "spec.template.spec")
+    template = "spec.template"
+    annotations = _mapping(workload, "spec", "template", "metadata", "annotations")
+    yield from _annotations(annotations, f"{template}.metadata.annotations")
+    yield from _warn(_mapping(workload, "spec", "template", "spec"), f"{template}.spec")
+
+
+def _annotations(annotations: Mapping[str, Json], field: str) -> Iterator[str]:
+    for name in annotations:
+        if str(name).startswith(APPARMOR):
+            yield f'{field}[{name}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+        elif str(name).startswith(_SECCOMP):
+            yield f'{field}[{name}]: non-functional in v1.27+; use the "seccompProfile" field instead'
 
 
 def _warn(spec: Mapping[str, Json], field: str) -> Iterator[str]:

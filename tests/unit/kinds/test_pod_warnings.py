@@ -43,6 +43,20 @@ def pod_of(*containers: dict[str, Any]) -> Json:
             ],
         ),
         (
+            a_pod(meta={"annotations": {"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"}}),
+            [
+                "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]: non-functional in v1.27+; use the "
+                '"seccompProfile" field instead'
+            ],
+        ),
+        (
+            a_pod(meta={"annotations": {"container.apparmor.security.beta.kubernetes.io/web": "localhost/x"}}),
+            [
+                "metadata.annotations[container.apparmor.security.beta.kubernetes.io/web]: deprecated since v1.30; use "
+                'the "appArmorProfile" field instead'
+            ],
+        ),
+        (
             a_pod(nodeSelector={"beta.kubernetes.io/os": "linux", "disk": "ssd"}),
             ['spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'],
         ),

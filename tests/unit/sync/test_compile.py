@@ -91,6 +91,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "kind: NetworkPolicy\nmetadata: {name: a}",
         "f.yaml:1: apiVersion: Required value: NetworkPolicy is of networking.k8s.io/v1",
     ),
+    "ephemeral containers": (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: a, image: b}]\n"
+        "  ephemeralContainers: [{name: c, image: d}]",
+        "f.yaml:6: Pod default/a: spec.ephemeralContainers: Forbidden: cannot be set on create",
+    ),
     "a number as name": ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: 1", "f.yaml:4: metadata.name: found 1"),
     "a bad name": ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: A_b", "f.yaml:4: ConfigMap default/A_b:"),
     "no spec": ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", "f.yaml:1: Pod default/a: spec.containers: Required"),
