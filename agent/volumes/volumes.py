@@ -26,6 +26,7 @@ from agent.volumes.expansion import expand
 from agent.volumes.host_path import host_path
 from agent.volumes.persistent import Persistent, nfs_mount, own
 from agent.volumes.references import Lookup
+from agent.volumes.unsupported import unsupported
 from gitops.kinds import quantity
 from gitops.kinds.core.pod import Container, Pod, VolumeMount
 from gitops.kinds.core.volumes import EmptyDirVolumeSource, Volume
@@ -127,7 +128,7 @@ class PodVolumes:
                 elif "nfs" in volume:
                     nfs_mount(volume["nfs"], "", read_only=False)
                 else:
-                    raise Invalid("its source is not supported yet")
+                    raise unsupported(volume)
 
     def _claimed(self, home: Path, pod: Pod, volume: Volume) -> None:
         found = self._persistent.of(pod, volume["persistentVolumeClaim"]["claimName"])

@@ -19,7 +19,7 @@ from gitops.kinds.kind import Problem
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
-_RESTART_ACTIONS: Final = ("Restart", "RestartAllContainers")
+_RESTART_ACTIONS: Final = ("Restart",)  # RestartAllContainers is off in the reference version, too.
 RESTART_RULES_MAX: Final = 20
 EXIT_CODES_MAX: Final = 255
 _SCHEMES: Final = ("HTTP", "HTTPS")

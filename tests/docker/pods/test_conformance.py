@@ -294,3 +294,18 @@ def with_entry(docker_host: str) -> str:
     client.remove_container(made["Id"])
     client.close()
     return "gitward.test/entry:1"
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_and_nothing_runs_without_it(play: Play) -> None:
+    async def scenario(host: Host) -> None:
+        spec = mounting({"image": {"reference": "tools:1", "pullPolicy": "IfNotPresent"}})
+        async with host.agent() as node:
+            host.api.put(a_pod(**spec))
+            await node.until("uid-web", lambda _: any(why == "FailedMount" for _, why, _ in host.api.events))
+
+            said = next(message for _, why, message in host.api.events if why == "FailedMount")
+            assert "a source of kind image cannot be mounted on this node" in said
+            states = await node.means.runtime.states("uid-web")
+            assert "app" not in {one.container for one in states}
+
+    play(scenario)

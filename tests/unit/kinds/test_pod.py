@@ -151,6 +151,25 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
             '"SIGTERM"'
         ],
     ),
+    "a rule that restarts all": (
+        {
+            "containers": [
+                a_container(
+                    restartPolicy="Never",
+                    restartPolicyRules=[
+                        {
+                            "action": "RestartAllContainers",
+                            "exitCodes": {"operator": "In", "values": [42]},
+                        }
+                    ],
+                )
+            ]
+        },
+        [
+            'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "RestartAllContainers": supported '
+            'values: "Restart"'
+        ],
+    ),
     "a system that is none": (
         {"os": {"name": "plan9"}},
         ['spec.os.name: Unsupported value: "plan9": supported values: "linux", "windows"'],
