@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import yaml
@@ -12,6 +13,9 @@ from gitops.kinds.errors import BadRequest
 
 DOCUMENT_CHARACTERS_MAX: Final = 3_000_000  # Kubernetes' own limit on a request body is 3 MiB.
 DEPTH_MAX: Final = 100
+REPAIRS_MAX: Final = 100  # Scalars of a text; each costs reading it once more.
+READ_AGAIN_CHARACTERS_MAX: Final = 5_000_000  # By all of them together: a second or two.
+_UNKNOWN_ESCAPE: Final = "found unknown escape character"  # libyaml's words.
 _MERGE_MARKER: Final = re.compile(
     r"^(?:<{7}|>{7}) ", re.MULTILINE
 )  # What git leaves in a file of both sides.
@@ -79,7 +83,49 @@ def too_large(characters: int, file: str, line: int) -> None:
 
 
 def read_events(text: str, file: str) -> Iterator[Any]:
-    """libyaml's events, its errors made ours."""
+    """libyaml's events, its errors made ours.
+
+    `"\\'"` is no escape of YAML's, but one of the reader that kubectl has, and of Kubernetes' own examples: where
+    libyaml stumbles over it the scalar is told without the backslash. Lines stay what they are.
+    """
+    told = 0
+    for repairs in range(REPAIRS_MAX + 1):
+        try:
+            for event in islice(
+                _events(text, file), told, None
+            ):  # What came before the scalar is the same again.
+                told += 1
+                yield event
+            return
+        except _UnknownEscape as error:
+            repaired = _without_escaped_quotes(text, error.at)
+            if repaired is None or repairs == REPAIRS_MAX or repairs * len(text) > READ_AGAIN_CHARACTERS_MAX:
+                raise Unreadable(file, error.line, error.what) from error
+            text = repaired
+
+
+class _UnknownEscape(Unreadable):
+    """`at`: the index of its backslash."""
+
+    def __init__(self, file: str, line: int, what: str, at: int) -> None:
+        super().__init__(file, line, what)
+        self.at = at
+
+
+def _without_escaped_quotes(text: str, at: int) -> str | None:
+    """The text with each `\\'` from there to the end of the scalar as `'`; None: something else stands at `at`."""
+    if text[at : at + 2] != "\\'":
+        return None
+    parts, position = [text[:at]], at
+    while position < len(text) and text[position] != '"':
+        pair = text[position : position + 2]
+        step = 2 if pair[0] == "\\" else 1
+        parts.append("'" if pair == "\\'" else pair[:step])
+        position += step
+    return "".join([*parts, text[position:]])
+
+
+def _events(text: str, file: str) -> Iterator[Any]:
     try:
         parser = CParser(text)
         while (event := parser.get_event()) is not None:
@@ -91,6 +137,8 @@ def read_events(text: str, file: str) -> Iterator[Any]:
         what = ", ".join(parts) or "not YAML"
         if (marker := _MERGE_MARKER.search(text)) is not None:
             line, what = text.count("\n", 0, marker.start()) + 1, f"a merge conflict left open: {what}"
+        elif mark and error.problem == _UNKNOWN_ESCAPE:
+            raise _UnknownEscape(file, line, what, mark.index) from error
         raise Unreadable(file, line, what) from error
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1

@@ -248,3 +248,52 @@ def _refusal(text: str | bytes) -> Unreadable | None:
     except Unreadable as error:
         return error
     return None
+
+
+def test_an_escaped_quote_is_read_as_kubectl_reads_it() -> None:
+    """Kubernetes' own examples have it; it is no escape of YAML's."""
+    text = """a: "it\\'s \\\\\\' and \\"x\\' y"
+b: 'it\\'
+c: it\\'s
+d: |
+  it\\'s
+---
+e: ["\\'", "\\'\\'"]
+f: "1
+  \\'2"
+g: x
+"""
+
+    first, second = load(text, "x.yaml")
+
+    assert first.value == {"a": "it's \\' and \"x' y", "b": "it\\", "c": "it\\'s", "d": "it\\'s\n"}
+    assert second.value == {"e": ["'", "''"], "f": "1 '2", "g": "x"}
+    assert (second.line, position_of(text, 1, "g")) == (7, 10)
+
+
+@given(st.lists(st.text(alphabet='ab"\\ \n', max_size=6), max_size=4))
+def test_escaped_quotes_change_nothing_else(parts: list[str]) -> None:
+    quoted = [json.dumps(part) for part in parts]
+
+    plain = load("- " + "\n- ".join(quoted or ["x"]), "x.yaml")[0].value
+    marked = load("- " + "\n- ".join(f"{one[:-1]}\\'\"" for one in quoted) if quoted else "- x", "x.yaml")[
+        0
+    ].value
+
+    assert marked == ([f"{one}'" for one in plain] if quoted else plain)
+
+
+def test_too_many_escaped_quotes_are_an_error_and_soon() -> None:
+    text = "\n".join(f'- "\\\'{number}"' for number in range(300))
+
+    began = time.process_time()
+    with pytest.raises(
+        Unreadable, match=r"^x\.yaml:101: while parsing a quoted scalar, found unknown escape"
+    ):
+        load(text, "x.yaml")
+
+    large = "\n".join(f'- "\\\'{number}"' for number in range(100_000))
+    with pytest.raises(Unreadable, match="found unknown escape"):
+        load(large, "x.yaml")
+
+    assert time.process_time() - began < 20
