@@ -233,11 +233,11 @@ class NodeNetwork:
         self._adopted.set()
 
     async def detach(self, uid: str) -> None:
-        address = next((address for address, owner in self._owners.items() if owner == uid), None)
         await self._network.detach(uid)
-        if address is not None:
-            del self._owners[address]
+        # The kernel is not asked who had it: mostly the link has gone with its sandbox by now.
+        for address in [one for one, owner in self._owners.items() if owner == uid]:
             await self._services.forget(address)
+            del self._owners[address]
         if self._host_ports.pop(uid, ()) and self._asked:
             await self.sync(self._state)
 

@@ -146,7 +146,12 @@ def _apparmor(spec: PodSpec, own: SecurityContext, host: Confinement) -> str:
         return UNCONFINED if host.apparmor else ""
     if not host.apparmor:
         raise Invalid("Cannot enforce AppArmor: AppArmor is not enabled on the host")
-    return profile.get("localhostProfile", "") if profile["type"] == "Localhost" else ""
+    if profile["type"] != "Localhost":
+        return ""
+    name = profile.get("localhostProfile", "")
+    if name in ("", UNCONFINED):  # To the engine these are no profiles, but its default and none at all.
+        raise Invalid(f"appArmorProfile Localhost: found {name!r}, wanted the name of a profile on the node")
+    return name
 
 
 def _user(user: int | None, group: int | None, image_user: str) -> str:

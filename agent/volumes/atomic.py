@@ -25,8 +25,21 @@ def write(volume: Path, files: Mapping[str, File], stamp: str, group: int | None
         stamp: of this content, never used before in this volume.
         group: fsGroup, which then owns all of it.
     """
-    if _holds(volume, files):
-        return False
+    changed = not _holds(volume, files)
+    if changed:
+        _swap(volume, files, stamp, group)
+    # Without a change too: an agent may have ended right after its swap.
+    _link(volume, {path.partition("/")[0] for path in files})
+    now = (volume / DATA).readlink().name
+    for path in volume.iterdir():
+        if path.name == DATA_NEW:
+            path.unlink()
+        elif path.name.startswith("..") and path.name not in (DATA, now):
+            shutil.rmtree(path)
+    return changed
+
+
+def _swap(volume: Path, files: Mapping[str, File], stamp: str, group: int | None) -> None:
     fresh = volume / f"..{stamp}"
     _directory(fresh, group)
     for name, file in files.items():
@@ -37,11 +50,6 @@ def write(volume: Path, files: Mapping[str, File], stamp: str, group: int | None
     (volume / DATA_NEW).unlink(missing_ok=True)
     (volume / DATA_NEW).symlink_to(fresh.name)
     (volume / DATA_NEW).rename(volume / DATA)
-    _link(volume, {path.partition("/")[0] for path in files})
-    for path in volume.iterdir():
-        if path.name.startswith("..") and path.name not in (DATA, fresh.name):
-            shutil.rmtree(path)
-    return True
 
 
 def _holds(volume: Path, files: Mapping[str, File]) -> bool:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ MS_BIND: Final = 4096
 MNT_DETACH: Final = 2
 UMOUNT_NOFOLLOW: Final = 8
 
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -51,18 +53,27 @@ def unmount(target: Path) -> None:
 
 def mounts_under(root: Path) -> Iterator[Path]:
     """The mount points at or beneath a directory, the deepest first."""
-    found = []
-    # In every line that is of interest, but where the kernel would escape it: to look into each costs far more.
-    last = "" if set(root.name) & set(" \t\n\\") else root.name
-    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    for line in text.splitlines() if last in text else ():
-        if last not in line:
-            continue
-        point = Path(line.split(" ")[4].encode("utf-8", "surrogateescape").decode("unicode_escape"))
-        if point == root or root in point.parents:
-            found.append(point)
+    top = bytes(root).rstrip(b"/")
+    points = _points(top)
+    found = [Path(os.fsdecode(point)) for point in points if point == top or point.startswith(top + b"/")]
     yield from sorted(found, key=lambda point: len(point.parts), reverse=True)
 
 
 def is_mounted(target: Path) -> bool:
+    """Whether a file system of its own is there, as a tmpfs is: asked without the whole list."""
     return os.path.ismount(target)
+
+
+def is_bound(target: Path) -> bool:
+    """Whether anything is mounted there, also a part of the same file system."""
+    return bytes(target) in _points(bytes(target))
+
+
+def _points(root: bytes) -> Iterator[bytes]:
+    """Every mount point that may lie there, one for each mount. Spaces and the like are octal numbers in the list."""
+    # Its name is in every line that is of interest, but where the kernel would escape it: to look into each costs more.
+    name = root.rpartition(b"/")[2]
+    name = b"" if set(name) & set(b" \t\n\\#") else name
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        if name in line:
+            yield _OCTAL.sub(lambda code: bytes((int(code[1], 8),)), line.split(b" ", 5)[4])

@@ -60,6 +60,14 @@ def walk(
         os.close(current)
 
 
+def remove_entry(path: Path) -> None:
+    """A file or an empty directory; absent is fine."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _down(current: int, device: int, below: list[str]) -> tuple[str, int] | None:
     """The next directory below that can be entered; None: there is no more."""
     while below:

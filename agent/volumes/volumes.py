@@ -234,12 +234,18 @@ def _sub_path(mount: VolumeMount, values: Mapping[str, str]) -> str:
 
 
 def _bound(volume: Path, sub_path: str, target: Path) -> Path:
-    """The place of a subPath, held by a bind mount: a link that a container puts there later leads nowhere."""
+    """The place of a subPath, held by a bind mount: a link that a container puts there later leads nowhere.
+
+    Of an earlier attempt's it is another place where a file was replaced since, as of a ConfigMap that changed.
+    """
     descriptor = beneath.open_beneath(volume, sub_path)
     try:
         source = f"/proc/self/fd/{descriptor}"
-        if mounts.is_mounted(target):
-            return target
+        while mounts.is_bound(target):
+            if os.path.samestat(target.stat(), os.fstat(descriptor)):
+                return target
+            mounts.unmount(target)
+        trees.remove_entry(target)
         target.parent.mkdir(0o755, parents=True, exist_ok=True)
         if Path(source).is_dir():
             target.mkdir(exist_ok=True)

@@ -1,6 +1,8 @@
 """A pod's address that another pod has by now: nothing that was meant for the first gets to the second."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,6 +71,32 @@ def test_no_packet_for_a_pod_that_is_gone_reaches_the_one_that_got_its_address(
     assert "second" not in "".join(told)
     assert packets == 0
     assert after == ["second"]
+
+
+def test_the_flows_of_a_pod_whose_link_went_with_it_are_forgotten(
+    node: NodeNetworkSettings, new_host: Any
+) -> None:
+    """A sandbox that ends takes its link along, mostly before anybody asks for its address."""
+    pod = new_host(ADDRESS)
+    ways = ("--src", "192.0.2.7", "--dst", "192.0.2.1", "--reply-src", ADDRESS, "--reply-dst", "192.0.2.7")
+    ports = ("--sport", "4000", "--dport", "30053", "--reply-port-src", "53", "--reply-port-dst", "4000")
+    flow = ("conntrack", "-I", "-p", "udp", *ways, *ports, "--timeout", "300", "-u", "ASSURED")
+
+    async def scenario() -> str:
+        async with running(node) as network:
+            await network.attach(pod.pid, ADDRESS, "uid-first")
+            os.kill(pod.pid, signal.SIGKILL)
+            while await network.attached():
+                await asyncio.sleep(0.02)
+            subprocess.run(flow, check=True, capture_output=True)
+
+            await network.detach("uid-first")
+            listed = subprocess.run(
+                ("conntrack", "-L", "-p", "udp", "--reply-src", ADDRESS), check=True, capture_output=True
+            )
+            return listed.stdout.decode()
+
+    assert asyncio.run(scenario()) == ""
 
 
 @pytest.mark.parametrize(("endpoints", "status"), [("10.77.3.2", "200 OK"), ("10.77.4.2", "503")])

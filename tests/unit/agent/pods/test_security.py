@@ -148,6 +148,15 @@ def test_a_local_profile_is_handed_to_the_engine_as_text(tmp_path: Path) -> None
     assert found.seccomp == text
 
 
+@pytest.mark.parametrize("name", ["unconfined", ""])
+def test_a_profile_of_the_node_is_never_a_word_for_none(name: str) -> None:
+    """Pod security allows Localhost and forbids Unconfined: the engine would take the one for the other."""
+    profile = {"type": "Localhost", "localhostProfile": name}
+
+    with pytest.raises(Invalid, match="wanted the name of a profile"):
+        security(a_confined(appArmorProfile=profile), Confinement(apparmor=True))
+
+
 def test_what_an_engine_tells_of_its_security(tmp_path: Path) -> None:
     options = ("name=apparmor", "name=seccomp,profile=unconfined", "name=userns", "name=rootless")
     engine = EngineInfo("docker", "28.0", "1.45", "", "", "amd64", 1, 1, options)

@@ -121,6 +121,22 @@ def test_after_any_updates_a_volume_holds_exactly_the_last_files(
     assert not atomic.write(volume, last, "again")
 
 
+def test_an_agent_that_ended_in_the_middle_of_a_write_is_gone_on_from(tmp_path: Path) -> None:
+    """At each step of the way: before the swap, and after it, when nothing is visible yet."""
+    files = {"a": File(b"1", 0o644), "deep/c": File(b"2", 0o644)}
+    atomic.write(tmp_path, files, "1")
+    for name in ("a", "deep"):
+        (tmp_path / name).unlink()
+    (tmp_path / "..half").mkdir()
+    (tmp_path / "..data_tmp").symlink_to("..half")
+
+    atomic.write(tmp_path, files, "2")
+
+    assert (tmp_path / "a").read_bytes() == b"1"
+    assert (tmp_path / "deep" / "c").read_bytes() == b"2"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["..1", "..data", "a", "deep"]
+
+
 def test_a_sub_path_may_be_a_link_of_the_volume_but_never_lead_out(tmp_path: Path) -> None:
     volume, outside = tmp_path / "volume", tmp_path / "secret"
     volume.mkdir()
