@@ -6,6 +6,8 @@ reaches. Bytes pass as they are: TLS is between pod and master, whose certificat
 
 import asyncio
 import logging
+import socket
+from collections import Counter
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,14 +24,19 @@ PORT_NAME: Final = "https"
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 64 << 10
 CONNECTIONS_MAX: Final = 1_000  # Of all pods of the node; more are closed at once.
+CONNECTIONS_OF_POD_MAX: Final = 100  # A client keeps a few; a pod that keeps more takes no other's place.
+# A pod that was killed with its network says no farewell, and a watch may say nothing for long.
+KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 class ApiDoor:
     """`address`: the node's own in the pod network. `url`: of the master, as the agent reaches it."""
 
-    def __init__(self, address: str, url: str) -> None:
+    def __init__(self, address: str, url: str, port: int = API_PORT) -> None:
         parts = urlsplit(url)
-        self._address, self._host, self._port = address, parts.hostname or "", parts.port or 443
+        self._address, self._own_port = address, port
+        self._host, self._port = parts.hostname or "", parts.port or 443
+        self._of_pod: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -38,10 +45,11 @@ class ApiDoor:
         if self._server is not None:
             return
         try:
-            self._server = await asyncio.start_server(self._accept, self._address, API_PORT)
+            self._server = await asyncio.start_server(self._accept, self._address, self._own_port)
         except OSError as error:
             why = error.strerror or error
-            raise Unavailable(f"pods cannot reach the API: {self._address}:{API_PORT}: {why}") from error
+            where = f"{self._address}:{self._own_port}"
+            raise Unavailable(f"pods cannot reach the API: {where}: {why}") from error
 
     async def close(self) -> None:
         if self._server is not None:
@@ -62,20 +70,28 @@ class ApiDoor:
             "metadata": {"namespace": namespace, "name": name},
             "addressType": "IPv4",
             "endpoints": [{"addresses": [self._address], "conditions": {"ready": True}}],
-            "ports": [{"name": PORT_NAME, "port": API_PORT, "protocol": "TCP"}],
+            "ports": [{"name": PORT_NAME, "port": self._own_port, "protocol": "TCP"}],
         }
         return {**slices, SERVICE: (door,)}
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= CONNECTIONS_MAX:
-            log.warning(
-                "a pod's connection to the API is refused", extra={"fields": {"open": CONNECTIONS_MAX}}
-            )
+        pod = str((writer.get_extra_info("peername") or ("",))[0])
+        if len(self._open) >= CONNECTIONS_MAX or self._of_pod[pod] >= CONNECTIONS_OF_POD_MAX:
+            facts = {"pod": pod, "of_pod": self._of_pod[pod], "open": len(self._open)}
+            log.debug("a pod's connection to the API is refused", extra={"fields": facts})
             writer.close()
             return
+        _keep_alive(writer)
         task = asyncio.get_running_loop().create_task(self._relay(reader, writer))
         self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        self._of_pod[pod] += 1
+        task.add_done_callback(lambda done: self._ended(done, pod))
+
+    def _ended(self, task: asyncio.Task[None], pod: str) -> None:
+        self._open.discard(task)
+        self._of_pod[pod] -= 1
+        if not self._of_pod[pod]:
+            del self._of_pod[pod]
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -91,6 +107,13 @@ class ApiDoor:
         finally:
             writer.close()
             inner_writer.close()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    accepted: socket.socket = writer.get_extra_info("socket")
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        accepted.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
