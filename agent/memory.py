@@ -125,10 +125,10 @@ async def remembering(
 class _Keeper:
     """Writes what is known a little after it changed."""
 
-    def __init__(self, memory: Memory, name: str) -> None:
-        self._memory, self._name = memory, name
+    def __init__(self, memory: Memory, name: str, seconds: float = SAVE_SECONDS) -> None:
+        self._memory, self._name, self._seconds = memory, name, seconds
         self._objects: dict[object, object] = {}
-        self._synced = False
+        self._synced, self._dirty = False, False
         self._task: asyncio.Task[None] | None = None
 
     def note(self, event: Event[Any]) -> None:
@@ -140,6 +140,7 @@ class _Keeper:
             self._objects.pop(key_of(event.object), None)
         else:
             self._objects[key_of(event.object)] = event.object
+        self._dirty = True
         if self._synced and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._later())
 
@@ -148,11 +149,14 @@ class _Keeper:
             self._task.cancel()
 
     async def _later(self) -> None:
-        await asyncio.sleep(SAVE_SECONDS)
-        try:
-            await asyncio.to_thread(self._memory.keep, self._name, tuple(self._objects.values()))
-        except OSError as error:
-            log.warning("cannot remember", extra={"fields": {"of": self._name, "error": str(error)}})
+        """What changes while a write goes on is in the next one."""
+        while self._dirty:
+            await asyncio.sleep(self._seconds)
+            self._dirty = False
+            try:
+                await asyncio.to_thread(self._memory.keep, self._name, tuple(self._objects.values()))
+            except OSError as error:
+                log.warning("cannot remember", extra={"fields": {"of": self._name, "error": str(error)}})
 
 
 def _key(path: Path) -> bytes:

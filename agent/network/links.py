@@ -33,6 +33,8 @@ def attach(settings: NetworkSettings, pid: int, address: str, uid: str, mtu: int
     """
     name, mark = link_name(uid), LinkMark(settings.cluster, uid, address)
     try:
+        if netns.is_ours(pid):
+            raise Unavailable(f"cannot wire pod {uid}: process {pid} is in the node's own network")
         with IPRoute() as ipr:
             there = _find(ipr, name)
             if there is not None and not _is_whole(there[0], there[1], mark, pid):

@@ -48,5 +48,10 @@ def inside(namespace: Path, call: Callable[[], R]) -> R:
     return job.results[0]
 
 
+def is_ours(pid: int) -> bool:
+    """Whether a process is in this very namespace: a pid may be another process's by now. Raises OSError."""
+    return os.path.samefile(of_pid(pid), of_pid(os.getpid()))
+
+
 def of_pid(pid: int) -> Path:
     return Path(f"/proc/{pid}/ns/net")

@@ -31,7 +31,16 @@ from agent.pods.resources import capacity_of
 from agent.pods.restarting import restarts
 from agent.pods.status import is_init_done, is_initialized, report
 from agent.runtime.protocol import LABEL_BACK_OFF, SANDBOX, ContainerState, Phase
-from gitops.kinds.core.pod import Container, Pod, PodStatus, is_ready, is_sidecar, pod_status
+from gitops.kinds.core.pod import (
+    Container,
+    Pod,
+    PodStatus,
+    is_ready,
+    is_sidecar,
+    is_terminal,
+    pod_phase,
+    pod_status,
+)
 from gitops.kinds.objects import is_going, moment_of
 
 TROUBLE_FIRST_SECONDS: Final = (
@@ -73,10 +82,25 @@ def step(desired: Pod | None, observed: PodObserved, now: datetime) -> Actions:
 def _finish(desired: Pod, observed: PodObserved, status: PodStatus) -> Actions:
     """Toward rest: a pod that succeeded or failed runs nothing; its dead containers stay for their logs."""
     do: tuple[Action, ...] = _stops(desired, observed, "Pod has finished")
+    if observed.running or observed.starting:
+        status = _not_yet_over(desired, status)
     left = observed.sandbox is not None or observed.volumes_ready
     if not observed.running and not observed.starting and left:
         do = (TearDown(),)
     return Actions(do, status=status, gives_up=True)
+
+
+def _not_yet_over(desired: Pod, status: PodStatus) -> PodStatus:
+    """What ends a pod is told when nothing of it runs any more: others take what it held from then on."""
+    if is_terminal(desired):
+        return status
+    known = pod_status(desired)
+    held: PodStatus = {**status, "phase": pod_phase(desired)}
+    held.pop("reason", None)
+    held.pop("message", None)
+    if "reason" in known:
+        held["reason"], held["message"] = known["reason"], known.get("message", "")
+    return held
 
 
 def _end(desired: Pod | None, observed: PodObserved, now: datetime, status: PodStatus | None) -> Actions:

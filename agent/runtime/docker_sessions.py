@@ -17,7 +17,6 @@ from agent.runtime.protocol import Session, Streams
 from gitops.kinds.errors import GitwardError, Unavailable
 
 READ_MAX_BYTES: Final = 32 << 10
-HEAD_MAX_BYTES: Final = 16 << 10
 BODY_MAX_BYTES: Final = 16 << 10
 POLL_MIN_SECONDS: Final = 0.02
 POLL_MAX_SECONDS: Final = 1.0

@@ -4,7 +4,7 @@ The engine is the fake one: a dict that survives the agent.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from agent.pods.observed import Run, Stop
 from agent.runtime.fake import FakeRuntime
@@ -26,7 +26,6 @@ from gitops.simulator.history import Broken
 from gitops.view import View
 
 R = TypeVar("R")
-MAIN: Final = "main"  # The one container of every pod here.
 
 
 class Engine:

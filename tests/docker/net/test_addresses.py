@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent.proxies import ClusterState, NodeNetworkSettings
+from gitops.kinds.errors import Unavailable
 from tests.docker.net.cluster import VIP, a_service, a_slice, a_state, brought, http, running
 from tests.docker.net.traffic import from_node
 
@@ -97,6 +98,18 @@ def test_the_flows_of_a_pod_whose_link_went_with_it_are_forgotten(
             return listed.stdout.decode()
 
     assert asyncio.run(scenario()) == ""
+
+
+def test_a_process_in_the_nodes_own_network_is_never_wired(node: NodeNetworkSettings) -> None:
+    """The pid of a sandbox that has ended may be anybody's: the node would lose its own way out."""
+
+    async def scenario() -> dict[str, str]:
+        async with running(node) as network:
+            with pytest.raises(Unavailable, match="in the node's own network"):
+                await network.attach(os.getpid(), ADDRESS, "uid-first")
+            return await network.attached()
+
+    assert asyncio.run(scenario()) == {}
 
 
 @pytest.mark.parametrize(("endpoints", "status"), [("10.77.3.2", "200 OK"), ("10.77.4.2", "503")])

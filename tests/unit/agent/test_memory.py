@@ -1,17 +1,20 @@
 """What a node remembers: sealed on its disk, and used only while the master does not answer."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from agent.memory import Memory, remembering
+from agent.memory import Memory, _Keeper, remembering
 from gitops.client import Client, Credentials
+from gitops.client import Event as Told
 from gitops.client.joining import new_key
 from gitops.kinds.core.config import SECRET
 from gitops.kinds.core.pod import POD
 from gitops.kinds.sensitive import Sensitive
 
-POD_A = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "shop", "uid": "1"}}
+POD_A: Any = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "shop", "uid": "1"}}
 
 
 def test_what_is_kept_is_recalled_and_cannot_be_read_from_the_disk(tmp_path: Path) -> None:
@@ -107,3 +110,35 @@ def test_what_nobody_follows_any_more_is_pruned(tmp_path: Path) -> None:
         assert memory.recall("config map a") is None
     assert len(list(tmp_path.glob("*.sealed"))) == 1
     assert Memory(tmp_path).recall("pods") == [POD_A]
+
+
+class Slow(Memory):
+    """Its first write lasts until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.may_end, self.kept = Event(), Event(), list[list[object]]()
+
+    def keep(self, name: str, objects: Iterable[object]) -> None:
+        self.begun.set()
+        assert self.may_end.wait(20)
+        self.kept.append(list(objects))
+
+
+def test_what_changes_while_it_is_written_is_written_too(tmp_path: Path) -> None:
+    memory = Slow(tmp_path)
+    other: Any = {**POD_A, "metadata": {**POD_A["metadata"], "name": "b", "uid": "2"}}
+
+    async def scenario() -> None:
+        keeper = _Keeper(memory, "pods", seconds=0)
+        keeper.note(Told("ADDED", POD_A))
+        keeper.note(Told("SYNCED", None))
+        assert await asyncio.to_thread(memory.begun.wait, 20)
+        keeper.note(Told("ADDED", other))
+        memory.may_end.set()
+        while len(memory.kept) < 2:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+    assert memory.kept == [[POD_A], [POD_A, other]]

@@ -23,7 +23,7 @@ from agent.pods.observed import (
 from agent.runtime.protocol import (
     Phase,
 )
-from gitops.kinds.core.pod import Pod
+from gitops.kinds.core.pod import Pod, PodStatus
 from gitops.kinds.objects import timestamp
 from tests.agent_world import a_pod
 from tests.unit.agent.pods.states import (
@@ -241,11 +241,32 @@ def test_a_container_that_the_engine_lost_is_made_again_with_a_higher_count() ->
 
 
 def test_a_deadline_ends_the_pod() -> None:
+    """It has failed when nothing of it runs any more: whoever makes another one relies on that."""
     pod = a_pod(containers=[APP], activeDeadlineSeconds=60)
-    begun: Pod = {**pod, "status": {"startTime": timestamp(NOW - timedelta(seconds=60))}}
+    status: PodStatus = {"phase": "Running", "startTime": timestamp(NOW - timedelta(seconds=60))}
+    begun: Pod = {**pod, "status": status}
 
-    actions = step(begun, with_states(a_state()), NOW)
+    ending = step(begun, with_states(a_state()), NOW)
+    ended = step(begun, with_states(a_state(phase=Phase.EXITED, exit_code=143)), NOW)
 
-    assert actions.do == (Stop("app", "app-0", 5, "Pod has finished"),)
-    assert actions.status is not None
-    assert (actions.status["phase"], actions.status["reason"]) == ("Failed", "DeadlineExceeded")
+    assert ending.do == (Stop("app", "app-0", 5, "Pod has finished"),)
+    assert ending.status is not None
+    assert (ending.status["phase"], ending.status.get("reason")) == ("Running", None)
+    assert ended.do == (TearDown(),)
+    assert ended.status is not None
+    assert (ended.status["phase"], ended.status["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+def test_a_pod_whose_sidecar_still_runs_is_not_over() -> None:
+    pod: Pod = {**WITH_SIDECAR, "spec": {**WITH_SIDECAR["spec"], "restartPolicy": "Never"}}
+    running: Pod = {**pod, "status": {"phase": "Running", "startTime": timestamp(NOW)}}
+    app, side = a_state(phase=Phase.EXITED), a_state("side")
+
+    ending = step(running, with_states(app, side), NOW)
+    ended = step(running, with_states(app, a_state("side", Phase.EXITED)), NOW)
+
+    assert [one.container for one in ending.do if isinstance(one, Stop)] == ["side"]
+    assert ending.status is not None
+    assert ending.status["phase"] == "Running"
+    assert ended.status is not None
+    assert ended.status["phase"] == "Succeeded"
