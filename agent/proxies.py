@@ -19,6 +19,7 @@ from agent.dns.upstream import of_host
 from agent.helpers import Spawn, spawn_process
 from agent.ingress import IngressDriver, IngressSettings, Trouble
 from agent.network import Network, NetworkSettings, Peer, peers_of
+from agent.parts import Parts
 from agent.services import PeerRange, RuleSettings, ServicesDriver, ServiceTable
 from agent.services.health import HealthServer
 from agent.services.strangers import has_stranger, without_strangers
@@ -29,13 +30,12 @@ from gitops.kinds.core.config import Secret
 from gitops.kinds.core.node import Node
 from gitops.kinds.core.service import Service
 from gitops.kinds.discovery import EndpointSlice
-from gitops.kinds.errors import GitwardError, Unavailable
+from gitops.kinds.errors import Unavailable
 from gitops.kinds.networking import Ingress
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 3.0  # How soon what is flushed is put back where nobody tells of it.
-RETRY_SECONDS: Final = 2.0
 PUBLISH_SECONDS_MAX: Final = 10.0
 WITHOUT_SECONDS_MAX: Final = 2.0
 FLOWS_POLL_SECONDS: Final = 0.1
@@ -72,14 +72,6 @@ class ClusterState:
     ingresses: tuple[Ingress, ...] | None = ()  # None: not known yet; the proxy is left as it is.
     secrets: tuple[Secret, ...] = ()
     nodes: tuple[Node, ...] = ()
-
-
-class _Part:
-    """Services, DNS or ingress on its road to the newest state. `done`: the number of the last one it reached."""
-
-    def __init__(self, name: str, apply: Callable[[ClusterState], Awaitable[None]]) -> None:
-        self.name, self.apply = name, apply
-        self.wake, self.done = asyncio.Event(), 0
 
 
 class NodeNetwork:
@@ -125,18 +117,19 @@ class NodeNetwork:
             )
         )
         self._health = HealthServer()
-        self._parts = (
-            _Part(PEERS_PART, self._apply_peers),
-            _Part(SERVICES_PART, self._apply_services),
-            _Part("health checks", self._apply_health_checks),
-            _Part("dns", self._apply_dns),
-            _Part(INGRESS_PART, self._apply_ingress),
+        self._parts = Parts(
+            ClusterState(),
+            {
+                PEERS_PART: self._apply_peers,
+                SERVICES_PART: self._apply_services,
+                "health checks": self._apply_health_checks,
+                "dns": self._apply_dns,
+                INGRESS_PART: self._apply_ingress,
+            },
         )
         self._door = ApiDoor(network.gateway, settings.api_url) if settings.api_url else None
-        self._state, self._asked = ClusterState(), 0
-        self._moved, self._proxy_runs = asyncio.Condition(), asyncio.Event()
+        self._proxy_runs = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._problems: dict[str, str] = {}
 
     @property
     def dns_address(self) -> str:
@@ -150,7 +143,7 @@ class NodeNetwork:
     @property
     def problems(self) -> Mapping[str, str]:
         """What pods need and this node cannot do now: part -> why. Not the proxy: a taken port 80 stops no pod."""
-        return {part: why for part, why in self._problems.items() if part != INGRESS_PART}
+        return {part: why for part, why in self._parts.problems.items() if part != INGRESS_PART}
 
     @property
     def serves_ingress(self) -> bool | None:
@@ -164,7 +157,7 @@ class NodeNetwork:
     @property
     def ingress_problem(self) -> str:
         """Why this node's proxy does not follow the newest state; '' if it does."""
-        return self._problems.get(INGRESS_PART, "")
+        return self._parts.problems.get(INGRESS_PART, "")
 
     async def setup(self) -> None:
         """Bridge, guards and DNS are there when it returns. Raises Invalid or Unavailable: no pod can run then."""
@@ -177,21 +170,17 @@ class NodeNetwork:
         if await self._ingress.start():
             self._proxy_runs.set()
         if self._door is not None:
-            await self._try(API_PART, self._door.start())
+            await self._parts.attempt(API_PART, self._door.start())
         works = [self._keep_rules(), self._dns.helper.keep(), self._keep_proxy()]
-        self._tasks += [asyncio.create_task(work) for work in (*works, *map(self._keep_part, self._parts))]
+        self._tasks += [asyncio.create_task(work) for work in (*works, *self._parts.loops())]
 
     async def sync(self, state: ClusterState) -> None:
         """Hand over the newest state; `problems` says what does not get there."""
-        self._state = state
-        self._asked += 1
-        for part in self._parts:
-            part.wake.set()
+        self._parts.hand_over(state)
 
     async def settled(self) -> None:
         """Returns once every part is at the newest state; the caller sets the bound."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: all(part.done == self._asked for part in self._parts))
+        await self._parts.settled()
 
     def pick_address(self, used: Iterable[str]) -> str:
         """A free pod address of this node. Raises Unavailable if there is none."""
@@ -204,7 +193,7 @@ class NodeNetwork:
         """
         if self._owners.get(address) != uid:
             self._owners[address] = uid
-            if self._asked and has_stranger(self._state.slices, address, uid):
+            if self._parts.number and has_stranger(self._parts.state.slices, address, uid):
                 await self._renew_services("the address of a pod that is gone is not free yet")
         await self._network.attach(pid, address, uid)
 
@@ -213,19 +202,18 @@ class NodeNetwork:
         if self._host_ports.get(uid, ()) == ports:
             return
         self._host_ports[uid] = ports
-        if not (self._asked and self._adopted.is_set()):
+        if not (self._parts.number and self._adopted.is_set()):
             return  # They come with the first state.
         await self._renew_services("ports of the node are not published")
 
     async def _renew_services(self, trouble: str) -> None:
         """The rules say what is known now when it returns. Raises Unavailable."""
-        await self.sync(self._state)
-        number, part = self._asked, next(part for part in self._parts if part.name == SERVICES_PART)
+        self._parts.hand_over(self._parts.state)
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS_MAX), self._moved:
-                await self._moved.wait_for(lambda: part.done >= number)
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                await self._parts.reached(SERVICES_PART)
         except TimeoutError:
-            why = self._problems.get(part.name, "the rules are not written yet")
+            why = self._parts.problems.get(SERVICES_PART, "the rules are not written yet")
             raise Unavailable(f"{trouble}: {why}") from None
 
     def adopted(self) -> None:
@@ -238,8 +226,8 @@ class NodeNetwork:
         for address in [one for one, owner in self._owners.items() if owner == uid]:
             await self._services.forget(address)
             del self._owners[address]
-        if self._host_ports.pop(uid, ()) and self._asked:
-            await self.sync(self._state)
+        if self._host_ports.pop(uid, ()) and self._parts.number:
+            self._parts.hand_over(self._parts.state)
 
     async def attached(self) -> dict[str, str]:
         """Pod uid -> address."""
@@ -250,9 +238,9 @@ class NodeNetwork:
         open flow; or at the bound."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                async with self._moved:
-                    await self._moved.wait_for(lambda: not self._offers(pod_ip))
-                if self._peers(self._state) and has_others(self._slices(self._state), pod_ip):
+                await self._parts.until(lambda: not self._offers(pod_ip))
+                state = self._parts.state
+                if self._peers(state) and has_others(self._slices(state), pod_ip):
                     await self._left_out(pod_ip)
                 while await self._has_flows(pod_ip):
                     await asyncio.sleep(FLOWS_POLL_SECONDS)
@@ -261,8 +249,7 @@ class NodeNetwork:
 
     async def unoffered(self, addresses: Collection[str]) -> None:
         """Returns once nothing of this node sends anything new to any of them; the caller sets the bound."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: not any(map(self._offers, addresses)))
+        await self._parts.until(lambda: not any(map(self._offers, addresses)))
 
     async def is_out(self, pod_ip: str) -> bool:
         """Whether nothing on this node sends to the pod, and nobody's flow is open."""
@@ -306,18 +293,6 @@ class NodeNetwork:
             service_cidr=network.service_cidr,
             upstreams=of_host(self._settings.resolv_conf, except_for=(network.dns_address,)),
         )
-
-    async def _keep_part(self, part: _Part) -> None:
-        while True:
-            await part.wake.wait()
-            part.wake.clear()
-            number = self._asked
-            if await self._try(part.name, part.apply(self._state)):
-                part.done = number
-            else:
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, part.wake.set)
-            async with self._moved:
-                self._moved.notify_all()
 
     def _peers(self, state: ClusterState) -> tuple[Peer, ...]:
         network = self._settings.network
@@ -363,22 +338,6 @@ class NodeNetwork:
         if self._ingress.is_on:
             self._proxy_runs.set()
 
-    async def _try(self, part: str, work: Awaitable[object]) -> bool:
-        try:
-            await work
-        except GitwardError as error:
-            if self._problems.get(part) != str(error):
-                fields = {"part": part, "error": str(error)}
-                log.error("a part of the node's network fails", extra={"fields": fields})
-            self._problems[part] = str(error)
-            return False
-        except Exception as error:  # The top of a loop: one part's bug must not stop the others.
-            log.exception("a part of the node's network has a bug", extra={"fields": {"part": part}})
-            self._problems[part] = repr(error)
-            return False
-        self._problems.pop(part, None)
-        return True
-
     async def _keep_rules(self) -> None:
         """Rules that others changed are looked at at once: until they are back, strangers may reach pods."""
         watch = RulesWatch()
@@ -386,12 +345,12 @@ class NodeNetwork:
         try:
             while True:
                 changed = await watch.wait(CHECK_SECONDS)
-                await self._try("rules", self._services.check())
+                await self._parts.attempt("rules", self._services.check())
                 if changed:
                     continue
-                await self._try("network", self._network.setup())
-                if self._asked:
-                    await self._try(PEERS_PART, self._apply_peers(self._state))
+                await self._parts.attempt("network", self._network.setup())
+                if self._parts.number:
+                    await self._parts.attempt(PEERS_PART, self._apply_peers(self._parts.state))
         finally:
             watch.close()
 

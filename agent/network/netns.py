@@ -50,7 +50,7 @@ def inside(namespace: Path, call: Callable[[], R]) -> R:
 
 def is_ours(pid: int) -> bool:
     """Whether a process is in this very namespace: a pid may be another process's by now. Raises OSError."""
-    return os.path.samefile(of_pid(pid), of_pid(os.getpid()))
+    return of_pid(pid).samefile(of_pid(os.getpid()))
 
 
 def of_pid(pid: int) -> Path:
