@@ -40,6 +40,10 @@ class ApiDoor:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
     async def start(self) -> None:
         """Repeatable. Raises Unavailable if the port is taken."""
         if self._server is not None:

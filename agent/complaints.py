@@ -20,13 +20,13 @@ LOOK_SECONDS: Final = 1.0
 LASTS: Final = timedelta(seconds=5)
 AGAIN: Final = timedelta(minutes=5)
 NOT_SERVED: Final = "NotServed"  # What the message names of the Ingress gets no request.
+FAILED: Final = "NetworkFailed"  # Of every other part.
 REASONS: Final[Mapping[str, str]] = {
     "ingress": "IngressFailed",
     "dns": "DNSFailed",
     "services": "ServicesFailed",
     "rules": "ServicesFailed",
     "health checks": "ServicesFailed",
-    "network": "NetworkFailed",
     "other nodes": "OtherNodesUnreachable",
 }
 
@@ -71,7 +71,7 @@ def complaints_of(network: Troubled, node: Node, ingresses: Iterable[Ingress]) -
     if network.ingress_problem:
         parts["ingress"] = network.ingress_problem
     for part, why in parts.items():
-        yield Complaint(node, REASONS[part], f"{part}: {why}")
+        yield Complaint(node, REASONS.get(part, FAILED), f"{part}: {why}")
     by_name = {
         (one["metadata"].get("namespace", ""), one["metadata"].get("name", "")): one for one in ingresses
     }

@@ -169,8 +169,7 @@ class NodeNetwork:
         await self._dns.start(self._dns_table((), {}))
         if await self._ingress.start():
             self._proxy_runs.set()
-        if self._door is not None:
-            await self._parts.attempt(API_PART, self._door.start())
+        await self._open_door()
         works = [self._keep_rules(), self._dns.helper.keep(), self._keep_proxy()]
         self._tasks += [asyncio.create_task(work) for work in (*works, *self._parts.loops())]
 
@@ -338,6 +337,13 @@ class NodeNetwork:
         if self._ingress.is_on:
             self._proxy_runs.set()
 
+    async def _open_door(self) -> None:
+        """Tried again and again: a port that is taken may be given back."""
+        if self._door is None or self._door.is_open:
+            return
+        if await self._parts.attempt(API_PART, self._door.start()) and self._parts.number:
+            self._parts.hand_over(self._parts.state)
+
     async def _keep_rules(self) -> None:
         """Rules that others changed are looked at at once: until they are back, strangers may reach pods."""
         watch = RulesWatch()
@@ -348,6 +354,7 @@ class NodeNetwork:
                 await self._parts.attempt("rules", self._services.check())
                 if changed:
                     continue
+                await self._open_door()
                 await self._parts.attempt("network", self._network.setup())
                 if self._parts.number:
                     await self._parts.attempt(PEERS_PART, self._apply_peers(self._parts.state))

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +234,29 @@ def test_a_range_that_the_host_uses_is_refused(node: NodeNetworkSettings, outsid
 
     with pytest.raises(Invalid, match=r"--service-cidr 10\.78\.0\.0/16 overlaps with route 10\.78\.4\.0/24"):
         asyncio.run(NodeNetwork(node).setup())
+
+
+def test_a_port_that_is_taken_ends_no_agent_and_is_taken_over_when_it_is_free(
+    node: NodeNetworkSettings, new_host: Any
+) -> None:
+    """The port of the way to the API: nobody but pods needs it, and it may be free a moment later."""
+    wanted = replace(node, api_url="https://127.0.0.1:1")
+    pod = new_host("10.77.3.2")
+
+    async def scenario() -> tuple[str, bool]:
+        taken = socket.socket()
+        taken.bind(("0.0.0.0", 6444))  # As a program that minds no one.
+        taken.listen()
+        async with running(wanted) as network:
+            await network.attach(pod.pid, pod.address, "uid-first")
+            told = network.problems.get("way to the API", "")
+            taken.close()
+            while network.problems:
+                await asyncio.sleep(0.1)
+            with socket.create_connection((wanted.network.gateway, 6444), timeout=5):
+                return told, True
+
+    told, is_open = asyncio.run(asyncio.wait_for(scenario(), 60))
+
+    assert told.startswith("pods cannot reach the API: 10.77.3.1:6444: ")
+    assert is_open

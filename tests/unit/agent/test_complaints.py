@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from agent.complaints import Complaints, complaints_of
 from agent.ingress import Trouble
+from agent.proxies import API_PART
 from gitops.kinds.core.node import Node
 from gitops.kinds.networking import Ingress
 from gitops.kinds.objects import ObjectMeta
@@ -54,6 +57,18 @@ def test_a_bad_ingress_and_a_failing_part_are_told_of_their_objects() -> None:
         "Node DNSFailed: dns: DNS does not answer",
         "Node IngressFailed: ingress: HAProxy does not start",
         "Ingress NotServed: Service shop/web does not exist",
+    ]
+
+
+@pytest.mark.parametrize("part", [API_PART, "a part that is new"])
+def test_any_part_that_fails_is_told(part: str) -> None:
+    """One without a word of its own ended the agent, at each start anew."""
+    complaints = Complaints()
+
+    told(complaints, Network({part: "the port is taken"}), 0)
+
+    assert told(complaints, Network({part: "the port is taken"}), 5) == [
+        f"Node NetworkFailed: {part}: the port is taken"
     ]
 
 
