@@ -17,8 +17,8 @@ from gitops.api.gitward import allow_operators, answer, told
 from gitops.api.past import PREFIX_MIN, moment_of
 from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
-from gitops.kinds.core.pod import POD
-from gitops.kinds.core.pod_admission import completed_pod
+from gitops.kinds.core.pod import POD, Pod
+from gitops.kinds.core.pod_admission import completed_pod, with_class
 from gitops.kinds.errors import BadRequest, Invalid, NotFound
 from gitops.kinds.gitward import (
     DECLARED,
@@ -164,6 +164,8 @@ def _fields(kind: Kind[Any], claim: Claim, live: KubeObject, now: datetime) -> l
         merged, _ = merge.apply(live, stated, MANAGER, now, shape)
     except Invalid:
         return []  # Cannot be applied at all; the record's problem says why.
+    if kind is POD and not schema.violations(kind, merged):
+        merged = with_class(cast(Pod, merged), cast(Pod, live))
     before, after = (_completed(kind, obj) for obj in (live, merged))
     here, wanted = values_of(before, shape), values_of(after, shape)
     paths = {path for path in merge.stated_fields(stated, shape) if here.get(path) != wanted.get(path)}

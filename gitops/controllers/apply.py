@@ -19,7 +19,7 @@ from gitops.kinds import registry, schema
 from gitops.kinds.core.config import SECRET, seal_values
 from gitops.kinds.core.namespace import NAMESPACE
 from gitops.kinds.core.pod import POD, Pod
-from gitops.kinds.core.pod_admission import completed_pod
+from gitops.kinds.core.pod_admission import completed_pod, with_class
 from gitops.kinds.errors import Forbidden, GitwardError, Invalid
 from gitops.kinds.gitward import (
     DECLARED,
@@ -129,6 +129,8 @@ def _written(
     if merged is live:
         return done
     if not schema.violations(kind, merged):
+        if kind is POD:
+            merged = with_class(cast(Pod, merged), cast(Pod, live))
         after = _completed(kind, merged)
         if merge.is_same(after, _completed(kind, live)):
             return done

@@ -84,3 +84,18 @@ def _toleration(taint: str) -> Toleration:
 
 def _tolerates(toleration: Toleration, taint: str) -> bool:
     return toleration.get("key", "") in ("", taint) and toleration.get("effect", "") in ("", "NoExecute")
+
+
+def with_class(pod: Pod, live: Pod) -> Pod:
+    """A pod as it is stated, with what its runtime class added to node selector and tolerations when it was made: both
+    are atomic for whoever states them, and neither can lose anything."""
+    spec, had, kept = pod["spec"], live["spec"], dict[str, Any]()
+    if not spec.get("runtimeClassName"):
+        return pod
+    if (tolerations := had.get("tolerations")) and all(
+        one in tolerations for one in spec.get("tolerations") or ()
+    ):
+        kept["tolerations"] = tolerations
+    if (selector := had.get("nodeSelector")) and (spec.get("nodeSelector") or {}).items() <= selector.items():
+        kept["nodeSelector"] = selector
+    return {**pod, "spec": cast(PodSpec, {**spec, **kept})}

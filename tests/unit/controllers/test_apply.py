@@ -65,6 +65,37 @@ def test_a_new_commit_with_the_same_object_only_notes_the_commit(stated: Any) ->
     assert status_of(world, key) == {"applied": "c2"}
 
 
+def test_what_a_runtime_class_adds_to_a_pod_is_no_drift() -> None:
+    toleration: Any = {"key": "sandboxed", "operator": "Exists", "effect": "NoSchedule"}
+    found: Any = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "gvisor", "uid": "class"},
+        "handler": "runsc",
+        "overhead": {"podFixed": {"cpu": "100m"}},
+        "scheduling": {"nodeSelector": {"runtime": "gvisor"}, "tolerations": [toleration]},
+    }
+    own: Any = {"key": "gpu", "operator": "Exists"}
+
+    def stated(image: str) -> Any:
+        containers = [{"name": "app", "image": image}]
+        fields = {"runtimeClassName": "gvisor", "nodeSelector": {"disk": "ssd"}, "tolerations": [own]}
+        return pod(containers=containers, **fields)
+
+    world = World(found)
+    key = declare(world, claim(stated("web:1")))
+
+    assert settle(world, key) == 1
+
+    declare(world, claim(stated("web:2"), commit="c2"))
+    settle(world, key)
+    after: Any = live(world, key)
+    assert status_of(world, key) == {"applied": "c2"}
+    assert after["spec"]["containers"][0]["image"] == "web:2"
+    assert own in after["spec"]["tolerations"]
+    assert toleration in after["spec"]["tolerations"]
+
+
 def test_a_changed_field_changes_the_live_object() -> None:
     world = World()
     key = declare(world, claim(deployment(3)))
