@@ -29,7 +29,7 @@ def limits_of(told: AgentSettings | UpSettings) -> NodeLimits:
         eviction_hard=told.eviction_hard,
         pressure_seconds=told.pressure_seconds,
         eviction_soft=told.eviction_soft,
-        soft_grace_seconds={one.signal: one.grace_seconds or 0.0 for one in soft},
+        soft_grace_seconds={str(one.signal): one.grace_seconds or 0.0 for one in soft},
         pod_grace_max_seconds=told.pod_grace_max_seconds,
         system_reserved=told.system_reserved,
         kube_reserved=told.kube_reserved,
