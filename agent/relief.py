@@ -30,7 +30,7 @@ from agent.pods.pressure import (
 )
 from agent.runtime.protocol import SANDBOX
 from agent.thresholds import Signal, Threshold
-from agent.usage.layers import container_use
+from agent.usage.layers import container_use, system_use
 from agent.usage.node_counters import read_disk, read_memory, read_processes
 from agent.usage.sampler import Snapshot
 from agent.volumes.disk import DiskUse
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 10.0  # The kubelet's.
 GONE_SECONDS: Final = 30.0  # How long an evicted pod is waited for before the next one goes.
+OWN_FILES_BYTES_MAX: Final = (
+    16 << 20
+)  # They are some hundred bytes; CVE-2020-8557 filled a node's disk by them.
 EVERYTHING_BYTES: Final = 1 << 62
 GONE_POLL_SECONDS: Final = 0.5
 ON_DISK: Final = tuple(signal for signal, condition in CONDITION.items() if condition == DISK)
@@ -117,7 +120,7 @@ class Relief:
         root: Path,
     ) -> None:
         for pod in pods.pods():
-            if limits_disk(pod) and (why := beyond_limits(await self._candidate(pods, pod, None, root))):
+            if why := await self._beyond(pods, pod, root):
                 pods.evict(uid(pod), why)
         readings = await asyncio.to_thread(read)
         below = met(self._thresholds, readings)
@@ -166,9 +169,26 @@ class Relief:
             wanted = EVERYTHING_BYTES  # How many an image has is not known.
         return await self.collect(wanted) > 0
 
+    async def _beyond(self, pods: Pods, pod: Pod, root: Path) -> str:
+        """Why it goes though the node has enough; '': it does not."""
+        if (taken := await self._own_files(pods, uid(pod), root)).size_bytes > OWN_FILES_BYTES_MAX:
+            return (
+                f"/etc/hosts, /etc/hostname, /etc/resolv.conf and the termination messages of the pod hold "
+                f"{taken.size_bytes >> 20} MiB, more than {OWN_FILES_BYTES_MAX >> 20} MiB. "
+            )
+        return beyond_limits(await self._candidate(pods, pod, None, root)) if limits_disk(pod) else ""
+
+    async def _own_files(self, pods: Pods, pod_uid: str, root: Path) -> DiskUse:
+        """What its containers wrote into the files that every pod has; no volume's and no layer's quota holds there."""
+        taken = await pods.message_use(pod_uid)
+        for state in pods.states:
+            if state.pod_uid == pod_uid and state.container == SANDBOX:
+                taken = taken.with_more(await asyncio.to_thread(system_use, root, state.id))
+        return taken
+
     async def _candidate(self, pods: Pods, pod: Pod, snapshot: Snapshot | None, root: Path) -> Candidate:
         pod_uid = uid(pod)
-        taken = {"": Taken()}
+        taken = {"": _with_disk(Taken(), await self._own_files(pods, pod_uid, root))}
         for use in (await pods.disk_use(pod_uid)).values():
             taken[""] = _with_disk(taken[""], use)
         for state in pods.states:

@@ -185,6 +185,9 @@ class NoVolumes:
     async def message(self, uid: str, container: str, attempt: int) -> str | None:
         return None
 
+    async def message_use(self, uid: str) -> DiskUse:
+        return DiskUse()
+
     async def disk_use(self, uid: str) -> Mapping[str, DiskUse]:
         return {}
 

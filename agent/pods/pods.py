@@ -108,6 +108,10 @@ class Pods:
         """What its emptyDirs take on disk, by volume. Raises Unavailable."""
         return await self._means.volumes.disk_use(pod_uid)
 
+    async def message_use(self, pod_uid: str) -> DiskUse:
+        """What its containers' last words take. Raises Unavailable."""
+        return await self._means.volumes.message_use(pod_uid)
+
     def images(self) -> frozenset[str]:
         """Every image that a pod of this node names or a container of one has, by its name in the manifest."""
         named = {one["image"] for pod in self.pods() for one in every_container(pod)}

@@ -20,6 +20,11 @@ def container_use(root: Path, container_id: str) -> DiskUse:
     return _use(root / "containers" / container_id).with_more(_written(root, container_id))
 
 
+def system_use(root: Path, sandbox_id: str) -> DiskUse:
+    """What stands in a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf, which all its containers may write."""
+    return _use(root / "containers" / sandbox_id) if _ID.fullmatch(sandbox_id) else DiskUse()
+
+
 def _written(root: Path, container_id: str) -> DiskUse:
     try:
         mount = (

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from agent.volumes.disk import DiskUse, used
+
 MESSAGE_MAX_BYTES: Final = 4_096
 ANYBODY: Final = 0o666
 KEPT_ATTEMPTS: Final = 2  # As many containers of one name are kept.
@@ -23,6 +25,14 @@ def make(folder: Path, attempt: int) -> Path:
     path.touch()
     path.chmod(ANYBODY)
     return path
+
+
+def use(folder: Path) -> DiskUse:
+    """What all of a pod's take on disk; nothing where none was made yet, or they are just going."""
+    try:
+        return used(folder)
+    except FileNotFoundError:
+        return DiskUse()
 
 
 def read(folder: Path, attempt: int) -> str | None:

@@ -80,6 +80,10 @@ class PodVolumes:
             lambda: {path.name: disk.used(path) for path in (self._of(uid) / "empty").glob("*")}
         )
 
+    async def message_use(self, uid: str) -> DiskUse:
+        """What its containers' last words take on disk: anybody inside may write there as much as they like."""
+        return await _in_thread(lambda: messages.use(self._of(uid) / "messages"))
+
     async def remove(self, uid: str) -> None:
         """Everything unmounted and removed; absent is fine."""
         await self._alone(uid, lambda: self._remove(self._of(uid)))

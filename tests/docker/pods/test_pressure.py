@@ -5,6 +5,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from agent.relief import Relief, readings_of
 from agent.thresholds import parse
 from agent.usage.node_counters import read_disk
@@ -133,6 +135,34 @@ def test_a_container_that_writes_more_than_its_limit_is_evicted(play: Play) -> N
             assert (
                 pod_status(pod)["message"]
                 == 'Container app exceeded its local ephemeral storage limit "2Mi". '
+            )
+            assert is_ready(host.api.pods["uid-modest"])
+            watching.cancel()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("file", ["/etc/hosts", "/etc/resolv.conf", "/dev/termination-log"])
+def test_a_pod_that_floods_the_files_which_every_pod_has_is_evicted(play: Play, file: str) -> None:
+    """K12: it states no limit, and nothing else of the disk's accounts holds there."""
+
+    async def scenario(host: Host) -> None:
+        async with host.agent() as node:
+            host.api.put(a_pod("modest", containers=[container("app", f"echo a > {file}; {FOREVER}")]))
+            host.api.put(
+                a_pod("flood", containers=[container("app", f"yes | head -c {24 * MI} > {file}; {FOREVER}")])
+            )
+            await node.until("uid-modest", is_ready)
+            relief = Relief((), 0, lambda: datetime.now(UTC))
+            root = Path((await node.means.runtime.info()).root_dir)
+            watching = asyncio.create_task(
+                relief.run(node.pods, readings_of(host.home, root), _no_usage, root)
+            )
+            pod = await node.until("uid-flood", lambda pod: pod_phase(pod) == "Failed", seconds=60)
+
+            assert pod_status(pod)["reason"] == "Evicted"
+            assert (
+                "termination messages of the pod hold 24 MiB, more than 16 MiB" in pod_status(pod)["message"]
             )
             assert is_ready(host.api.pods["uid-modest"])
             watching.cancel()
