@@ -4,6 +4,7 @@ from typing import Final
 
 from gitops.client import Client
 from gitops.kinds.apps import Deployment, ReplicaSet
+from gitops.kinds.core.event import EVENT
 from gitops.kinds.core.pod import POD, Pod
 from gitops.kinds.health import Health, health
 from gitops.kinds.objects import is_going
@@ -22,7 +23,22 @@ async def explained(client: Client, workload: Deployment | ReplicaSet) -> Health
     worst = min((_rank(pod) for pod in pods.items if not is_going(pod)), default=None)
     if worst is None or worst[0] == _FINE:
         return found
-    return Health(found.state, f"{found.why}: pod {worst[1]}: {worst[2]}")
+    told = (
+        await _warned(client, workload["metadata"].get("namespace"), worst[1]) if worst[0] == _WAITS else ""
+    )
+    return Health(
+        found.state, f"{found.why}: pod {worst[1]}: {worst[2]}{f': {told}' if told not in worst[2] else ''}"
+    )
+
+
+async def _warned(client: Client, namespace: str | None, pod: str) -> str:
+    """The newest Warning about a pod: what it waits for (a volume's Secret, say) stands nowhere else."""
+    selector = f"involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
+    events = (await client.list(EVENT, namespace, field_selector=selector)).items
+    newest = max(
+        events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "", default=None
+    )
+    return newest.get("message", "").strip() if newest else ""
 
 
 _DEGRADED, _WAITS, _FINE = range(3)

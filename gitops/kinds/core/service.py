@@ -148,8 +148,22 @@ def check_service(service: Service) -> Iterator[Problem]:
     if seconds is not None and not 1 <= seconds <= AFFINITY_SECONDS_MAX:
         field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
         yield wording.invalid(field, seconds, f"must be greater than 0 and less than {AFFINITY_SECONDS_MAX}")
+    yield from _check_families(spec)
     yield from _check_outside(spec)
     yield from _check_ports(spec.get("ports") or [])
+
+
+def _check_families(spec: ServiceSpec) -> Iterator[Problem]:
+    """A cluster with IPv4 alone. A headless service without selector may state any: its endpoints are somebody's own.
+    Source: Kubernetes, registry/core/service/storage/alloc.go (initIPFamilyFields)."""
+    if spec["type"] == "ExternalName" or (spec.get("clusterIP") == "None" and not spec.get("selector")):
+        return
+    for index, family in enumerate(spec.get("ipFamilies") or []):
+        if family != "IPv4":
+            yield wording.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+    if (policy := spec.get("ipFamilyPolicy")) == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        yield wording.invalid("spec.ipFamilyPolicy", policy, why)
 
 
 def _check_outside(spec: ServiceSpec) -> Iterator[Problem]:

@@ -142,3 +142,33 @@ def test_what_a_pod_waits_for_is_told_of_its_workload(cluster: Cluster) -> None:
         "Progressing",
         '1 of 2 replicas are available: pod web-b: main: CreateContainerConfigError: secret "shop" not found',
     ]
+
+
+def an_event(name: str, message: str, at: str) -> Json:
+    about = {"kind": "Pod", "namespace": "default", "name": "web-a"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "default"},
+        "involvedObject": about,
+        "type": "Warning",
+        "message": message,
+        "lastTimestamp": at,
+    }
+
+
+def test_a_pod_that_waits_without_a_word_is_told_with_its_newest_warning(cluster: Cluster) -> None:
+    cluster.live(LIVE)
+    waiting = a_pod("web-a", node="n1", labels={"app": "web"})
+    waiting["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    cluster.api.create(
+        a_node("n1"),
+        a_deployment("web"),
+        waiting,
+        an_event("a.2", 'secret "tls" not found', "2026-01-01T00:00:02Z"),
+        an_event("a.1", "no nodes available to schedule pods", "2026-01-01T00:00:01Z"),
+    )
+
+    last = cluster.run("status").out.splitlines()[-1]
+
+    assert last.endswith('pod web-a: not ready: ContainerCreating: secret "tls" not found')

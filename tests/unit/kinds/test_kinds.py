@@ -278,3 +278,25 @@ def test_every_manifest_of_these_tests_has_the_official_shape() -> None:
     ]
 
     assert [schema.violations(kind, obj) for kind, obj in shown] == [[], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"ipFamilies": ["IPv4"], "ipFamilyPolicy": "PreferDualStack"}, []),
+        (
+            {"ipFamilies": ["IPv6"]},
+            ['spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'],
+        ),
+        (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            [
+                'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack '
+                "services"
+            ],
+        ),
+        ({"ipFamilies": ["IPv6"], "clusterIP": "None", "selector": {}}, []),
+    ],
+)
+def test_a_service_asks_for_no_family_that_is_not_there(spec: dict[str, object], told: list[str]) -> None:
+    assert problems(SERVICE, a_service(**spec)) == told
