@@ -209,6 +209,8 @@ async def resize(means: Means, action: Resize) -> None:
 
 async def tear_down(means: Means, pod_uid: str, sandbox_id: str) -> None:
     """The address is free only when nothing uses it any more."""
+    if means.spares is not None:
+        means.spares.postpone()
     if sandbox_id:
         await means.runtime.remove(sandbox_id)
     await means.network.detach(pod_uid)

@@ -1,6 +1,6 @@
 """Sandboxes made ahead, so that a new pod need not wait for one: a sandbox is half of what a small pod costs to start.
 
-They are made one by one while no pod is being started, read back after a restart, and belong to no pod until one takes
+They are made one by one while no pod starts or ends, read back after a restart, and belong to no pod until one takes
 them. Each keeps an address of the node. What costs memory at rest is the engine's shim of each, not the sandbox.
 """
 
@@ -19,7 +19,7 @@ from gitops.kinds.objects import uid
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS: Final = 1.0  # So long after the last start of a pod the next is not expected right away.
+QUIET_SECONDS: Final = 1.0  # So long after a pod last started or ended the next is not expected right away.
 CHECK_SECONDS: Final = 30.0  # Between two looks at whether those that wait still run.
 HAND_OVER_SECONDS: Final = 120.0  # What a pod took and did not use by then is removed.
 
@@ -41,13 +41,15 @@ class Spares:
         pod_cidr: str,
         new_key: Callable[[], str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Those outside of `pod_cidr` are from before the node got another range, and are removed."""
         self._runtime, self._addresses, self._count = runtime, addresses, count
-        self._range, self._new_key, self._sleep = IPv4Network(pod_cidr), new_key, sleep
+        self._range, self._new_key = IPv4Network(pod_cidr), new_key
+        self._sleep, self._clock = sleep, clock
         self._waiting: dict[str, Spare] = {}
-        self._taken: dict[str, float] = {}  # Id -> when (monotonic).
-        self._last_use = monotonic()
+        self._taken: dict[str, float] = {}  # Id -> when, by the clock.
+        self._last_use = clock()
         self._used = asyncio.Event()
 
     @property
@@ -59,15 +61,19 @@ class Spares:
 
         A pod that has an address has had its first try: whatever came of that bears its name.
         """
-        self._last_use = monotonic()
+        self.postpone()
         self._used.set()
         if not self._waiting or self._addresses.has(uid(pod)) or not may_be_spare(pod):
             return None
         spare = self._waiting.pop(next(iter(self._waiting)))
-        self._taken[spare.id] = monotonic()
+        self._taken[spare.id] = self._clock()
         self._addresses.release(_holder(spare.id))
         self._addresses.known(uid(pod), spare.address)
         return spare
+
+    def postpone(self) -> None:
+        """A pod starts or ends, which is not to wait for what nobody waits for."""
+        self._last_use = self._clock()
 
     async def look(self) -> None:
         """Compare with what the engine has: what ended, is too much or was never used goes. Raises Unavailable."""
@@ -78,7 +84,7 @@ class Spares:
         for state in found.values():
             taken_at = self._taken.get(state.id)
             if taken_at is not None:
-                if monotonic() - taken_at > HAND_OVER_SECONDS:
+                if self._clock() - taken_at > HAND_OVER_SECONDS:
                     await self._runtime.remove(state.id)
             elif not self._does(state):
                 self._forget(state.id)
@@ -103,7 +109,7 @@ class Spares:
     async def _fill(self) -> None:
         await self.look()
         while self.waiting < self._count:
-            quiet = monotonic() - self._last_use
+            quiet = self._clock() - self._last_use
             if quiet < QUIET_SECONDS:
                 await self._sleep(QUIET_SECONDS - quiet)
                 continue

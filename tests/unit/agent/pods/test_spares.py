@@ -104,3 +104,28 @@ def test_one_that_ended_is_replaced_in_time_and_a_pod_tries_but_once() -> None:
         assert world.spares.waiting == 1
 
     asyncio.run(scenario())
+
+
+def test_none_is_made_until_no_pod_has_started_or_ended_for_a_second() -> None:
+    async def scenario() -> None:
+        now, slept, world = [100.0], list[float](), World(0)
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            now[0] += seconds
+            if len(slept) < 3:
+                spares.postpone()
+
+        spares = Spares(
+            world.runtime, world.addresses, 1, pod_cidr="10.77.1.0/24", new_key=lambda: "new",
+            sleep=sleep, clock=lambda: now[0],
+        )  # fmt: skip
+        making = asyncio.create_task(spares.run())
+        async with asyncio.timeout(20):
+            while not spares.waiting:
+                await asyncio.sleep(0.01)
+        making.cancel()
+
+        assert slept == [1.0, 1.0, 1.0]
+
+    asyncio.run(scenario())
