@@ -12,8 +12,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-import images
 from gitops.cli.bench.cluster import Cluster
+from tests.docker.road.clusters import eventually, following
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,25 +68,19 @@ print(json.dumps([answer.status, json.loads(answer.read())]))
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    images.load(docker.from_env(timeout=120))
-    cluster = Cluster(tmp_path)
-    cluster.commit({"app.yaml": MANIFEST}, "start")
-    cluster.start()
-    try:
+    with following(tmp_path, MANIFEST) as cluster:
         yield cluster
-    finally:
-        if cluster.process is not None and cluster.process.poll() is None:
-            cluster.stop()
-        cluster.down()
-        print(cluster.log.read_text()[-6_000:])
 
 
 def container_of(pod: str) -> Container:
     labels: dict[str, Any] = {"label": [f"io.gitward.pod-name={pod}", "io.gitward.container=app"]}
-    end = time.monotonic() + 60
-    while not (found := docker.from_env().containers.list(ignore_removed=True, filters=labels)):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    found: list[Container] = []
+
+    def runs() -> bool:
+        found[:] = docker.from_env().containers.list(ignore_removed=True, filters=labels)
+        return bool(found)
+
+    eventually(runs, lambda: f"pod {pod} does not run")
     return found[0]
 
 

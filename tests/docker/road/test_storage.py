@@ -1,15 +1,13 @@
 """A claim on the whole road: committed, bound where its pod runs, its data kept over pods, removed with the claim."""
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
-import images
 from gitops.cli.bench.cluster import Cluster
+from tests.docker.road.clusters import eventually, following
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -44,24 +42,8 @@ spec:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    images.load(docker.from_env(timeout=120))
-    cluster = Cluster(tmp_path)
-    cluster.commit({"app.yaml": MANIFEST}, "start")
-    cluster.start()
-    try:
+    with following(tmp_path, MANIFEST) as cluster:
         yield cluster
-    finally:
-        if cluster.process is not None and cluster.process.poll() is None:
-            cluster.stop()
-        cluster.down()
-        print(cluster.log.read_text()[-6_000:])
-
-
-def eventually(holds: Callable[[], bool], what: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, what()
-        time.sleep(0.1)
 
 
 def get(cluster: Cluster, kind: str, name: str = "") -> str:
