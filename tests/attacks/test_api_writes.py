@@ -46,6 +46,8 @@ def write(api: Served, path: str, media: str, body: object, method: str = "PATCH
 
 
 DEEP: Final = b'{"metadata":{"annotations":' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}}"
+TEST: Final = b'{"op":"test","path":"/kind","value":"Deployment"}'  # Cheap, and true.
+MILLION_KEYS: Final = b",".join(b'"%d":""' % number for number in range(1_000_000))
 HOSTILE: Final[dict[str, tuple[str, bytes]]] = {
     "a deep merge patch": (MERGE, DEEP),
     "a merge patch that is a list": (MERGE, b"[]"),
@@ -74,6 +76,9 @@ HOSTILE: Final[dict[str, tuple[str, bytes]]] = {
         OPERATIONS,
         b"[" + b",".join([b'{"op":"copy","from":"/metadata","path":"/metadata/annotations"}'] * 60) + b"]",
     ),
+    "one operation more than a patch may hold": (OPERATIONS, b"[" + b",".join([TEST] * 10_001) + b"]"),
+    "a million operations": (OPERATIONS, b"[" + b",".join([TEST] * 1_000_000) + b"]"),
+    "a million keys": (MERGE, b'{"metadata":{"annotations":{' + MILLION_KEYS + b"}}}"),
     "an apply without a manager": (APPLY, b"{}"),
     "no JSON": (MERGE, b"\xff\xfe"),
     "an unknown type": ("application/cbor", b"{}"),
