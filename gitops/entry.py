@@ -19,7 +19,7 @@ Position = NewType("Position", int)  # revision << 16 | index in the transaction
 
 Labels = frozenset[tuple[str, str]]
 
-HOT_OBJECTS_MAX: Final = 4_096  # Pods that share their template: some 4 KB each.
+HOT_OBJECTS_MAX: Final = 2_048  # Pods that share their template: some 4 KB each.
 
 # A full-period generator modulo 2**32 (Numerical Recipes): repeatable, and all that choosing a victim asks for.
 _FACTOR: Final = 1_664_525

@@ -3,11 +3,11 @@
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from multidict import MultiMapping
 
 from gitops.api.authorize import authorize
@@ -111,39 +111,67 @@ def _whole(text: str) -> bool:
 async def _stream(request: web.Request, chunks: AsyncGenerator[bytes, None]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
     response.enable_chunked_encoding()
-    first = asyncio.ensure_future(anext(chunks, b""))
-    try:
-        await asyncio.wait({first}, timeout=FIRST_WORD_SECONDS)
-        if first.done():
-            first.result()  # Raises what the node said instead.
+    async with _begun(chunks) as first:
         request[STREAMING] = True
         await response.prepare(request)
-        async for chunk in _after(await first, chunks):
+        async for chunk in _after(first, chunks):
             await response.write(chunk)
         await response.write_eof()
         return response
-    finally:
-        first.cancel()
-        await asyncio.wait({first})
 
 
 async def _stream_to_socket(request: web.Request, chunks: AsyncGenerator[bytes, None]) -> web.StreamResponse:
     """The same in messages. Source: apimachinery/pkg/util/httpstream/wsstream/stream.go."""
-    first = await anext(chunks, b"")
-    request[STREAMING] = True
-    socket = await websocket(request, ("", "binary.k8s.io", BASE64_BINARY))
-    pinging = asyncio.create_task(keep_alive(socket))
+    async with _begun(chunks) as first:
+        request[STREAMING] = True
+        socket = await websocket(request, ("", "binary.k8s.io", BASE64_BINARY))
+        tasks = [
+            asyncio.create_task(one)
+            for one in (_send(socket, first, chunks), _left(socket), keep_alive(socket))
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # A log that breaks off is no success.
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        return socket
+
+
+async def _send(
+    socket: web.WebSocketResponse, first: asyncio.Task[bytes], chunks: AsyncGenerator[bytes, None]
+) -> None:
+    async for chunk in _after(first, chunks):
+        if socket.ws_protocol == BASE64_BINARY:
+            await socket.send_str(base64.b64encode(chunk).decode())
+        else:
+            await socket.send_bytes(chunk)
+    await socket.close()
+
+
+async def _left(socket: web.WebSocketResponse) -> None:
+    """Until the client leaves: it has nothing to say here."""
+    while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        pass
+
+
+@asynccontextmanager
+async def _begun(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[asyncio.Task[bytes], None]:
+    """The first chunk, which may still be under way: whoever follows a silent container is answered meanwhile.
+
+    Raises what the node said instead, if it said so in time.
+    """
+    first = asyncio.ensure_future(anext(chunks, b""))
     try:
-        async for chunk in _after(first, chunks):
-            if socket.ws_protocol == BASE64_BINARY:
-                await socket.send_str(base64.b64encode(chunk).decode())
-            else:
-                await socket.send_bytes(chunk)
-        await socket.close()
+        await asyncio.wait({first}, timeout=FIRST_WORD_SECONDS)
+        if first.done():
+            first.result()
+        yield first
     finally:
-        pinging.cancel()
-        await asyncio.wait((pinging,))
-    return socket
+        first.cancel()
+        await asyncio.wait({first})
 
 
 async def _limited(
@@ -159,9 +187,11 @@ async def _limited(
                     return
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    if first:
-        yield first
+async def _after(
+    first: asyncio.Task[bytes], rest: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    if chunk := await first:
+        yield chunk
     async for chunk in rest:
         yield chunk
 

@@ -95,7 +95,7 @@ def _may_with_pods(view: Reader, node: str, verb: str, target: Target, fields: F
     if verb in ("list", "watch"):
         return fields.value_of("spec.nodeName") == node
     if verb == "create":
-        return not target.subresource  # What it may be is said by `mirrors.py`.
+        return not target.subresource  # What it may be is said by `restriction.py`.
     pod = view.get(POD, POD.key(target.namespace, target.name))
     if pod is None:
         return verb in ("get", "delete") and not target.subresource  # Answers "not found", which it may know.

@@ -1,20 +1,22 @@
-"""What a node may not write of what it may write: labels that attract pods or traffic, taints, owners, ranges.
+"""What of a node's writes is taken, once `nodes.py` has said that it may write there at all.
 
-Of a status that a node writes only the status counts; of a volume, that its data is gone.
-Source: Kubernetes, admission plug-in NodeRestriction.
+Of its Node: no labels that attract pods or traffic, no taints, owners and ranges. Of a status only the status counts;
+of a volume, that its data is gone. Of pods a node makes the mirrors of those that it runs from files of its own: it may
+read what its pods refer to, so a mirror refers to nothing, and it is the Node's own, by uid: a pod of nobody, or of
+another's uid, would count as a replica of whoever selects it, and others would be deleted for it.
+Source: Kubernetes, admission plug-in NodeRestriction (`admitPod`, `admitNode`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from gitops.api.mirrors import refuse_other_pods
-from gitops.api.nodes import MACHINE
+from gitops.api.nodes import MACHINE, references
 from gitops.kinds.core.node import NODE
-from gitops.kinds.core.pod import POD
+from gitops.kinds.core.pod import MIRROR, POD, Pod
 from gitops.kinds.core.storage import DATA_FINALIZER, PERSISTENT_VOLUME
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.kind import Kind
-from gitops.kinds.objects import KubeObject, annotations_of, with_meta
+from gitops.kinds.objects import KubeObject, annotations_of, uid, with_meta
 from gitops.reconcile import Reader
 
 _LABELS: Final = frozenset(
@@ -27,12 +29,13 @@ _LABELS: Final = frozenset(
 )
 _PREFIXES: Final = ("kubelet.kubernetes.io", "node.kubernetes.io")  # And what lies below them.
 _RESERVED: Final = ("kubernetes.io", "k8s.io")
+_REFERRING: Final = ("serviceAccountName", "serviceAccount", "resourceClaims", "imagePullSecrets")
 
 
 def created(view: Reader, node: str, kind: Kind[Any], new: KubeObject) -> KubeObject:
     """What of an object that a node creates is taken. Raises Forbidden."""
     if kind is POD:
-        refuse_other_pods(view, node, new)
+        _refuse_other_pods(view, node, new)
     return restricted(node, kind, None, new, "")
 
 
@@ -88,3 +91,53 @@ def _is_reserved(label: str) -> bool:
     if label in _LABELS or any(prefix == one or prefix.endswith(f".{one}") for one in _PREFIXES):
         return False
     return any(prefix == one or prefix.endswith(f".{one}") for one in _RESERVED)
+
+
+def _refuse_other_pods(view: Reader, node: str, pod: KubeObject) -> None:
+    """Raises Forbidden for what is no mirror of a static pod of this node."""
+    found = view.get(NODE, NODE.key("", node))
+    for why in _reasons(node, uid(found) if found is not None else "", pod):
+        name = pod["metadata"].get("name", "")
+        raise Forbidden(f'pods "{name}" is forbidden: node "{node}" can only create {why}')
+
+
+def _reasons(node: str, node_uid: str, pod: KubeObject) -> Iterator[str]:
+    annotations: object = pod["metadata"].get("annotations")
+    spec: object = cast(Mapping[str, Any], pod).get("spec")
+    if not isinstance(annotations, Mapping) or not annotations.get(MIRROR):
+        yield "mirror pods"
+    if not isinstance(spec, Mapping) or spec.get("nodeName") != node:
+        yield "pods with spec.nodeName set to itself"
+        return
+    if pod["metadata"].get("generateName"):
+        yield "pods with a name"
+    if not _is_owned_by(pod, {"apiVersion": "v1", "kind": NODE.kind, "name": node, "uid": node_uid}):
+        yield "pods whose only owner reference is its Node, with its uid and as the controller"
+    if _refers(pod, spec):
+        yield "pods that refer to no service account, Secret, ConfigMap or claim"
+
+
+def _is_owned_by(pod: KubeObject, node: Mapping[str, str]) -> bool:
+    owners: object = pod["metadata"].get("ownerReferences")
+    if not isinstance(owners, list) or len(owners) != 1 or not isinstance(owners[0], Mapping):
+        return False
+    stated = {
+        name: value for name, value in owners[0].items() if (name, value) != ("blockOwnerDeletion", False)
+    }
+    return bool(node["uid"]) and stated == {**node, "controller": True}
+
+
+def _refers(pod: KubeObject, spec: Mapping[str, Any]) -> bool:
+    if any(spec.get(field) for field in _REFERRING):
+        return True
+    try:
+        named = any(references(cast(Pod, pod)))
+        return named or any(_reads(volume) for volume in spec.get("volumes") or ())
+    except (AttributeError, TypeError, KeyError):
+        return True  # What is not shaped like a pod may mean anything.
+
+
+def _reads(volume: Mapping[str, Any]) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    tokens = any("serviceAccountToken" in source for source in sources)
+    return tokens or "persistentVolumeClaim" in volume or "ephemeral" in volume or "csi" in volume

@@ -19,9 +19,7 @@ from gitops.kinds.objects import KubeObject
 from gitops.store.contract import Batch, Change, Position, Revision, Scope, position
 from gitops.view import View, node_of
 
-RECENT_CHANGES_MAX: Final = (
-    2_048  # Kept in memory as dicts, for watches that resume; a store may have older ones.
-)
+RECENT_CHANGES_MAX: Final = 512  # Kept as dicts, for watches that resume: a store on disk has the older ones.
 PENDING_CHANGES_MAX: Final = 4_096  # A watcher that has this many ahead of it is cut at the next batch.
 
 Topic = tuple[str, ...]
@@ -63,8 +61,9 @@ class Watcher:
 class Feed:
     """The published state. `publish` is the only way in; batches come in the order of their revisions."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, *, recent_changes_max: int = RECENT_CHANGES_MAX) -> None:
         self.view = view
+        self._recent_changes_max = recent_changes_max
         self._recent: deque[Batch] = deque()
         self._recent_changes = 0
         self.floor = view.revision  # Memory holds every change after this one.
@@ -161,7 +160,7 @@ class Feed:
     def _keep(self, batch: Batch) -> None:
         self._recent.append(batch)
         self._recent_changes += len(batch.changes)
-        while self._recent_changes > RECENT_CHANGES_MAX:
+        while self._recent_changes > self._recent_changes_max:
             gone = self._recent.popleft()
             self._recent_changes -= len(gone.changes)
             self.floor = gone.revision

@@ -13,6 +13,7 @@ from gitops.store.decide import decide
 from gitops.store.feed import Feed, check_reach, holds
 from gitops.view import View
 
+CHANGES_MAX: Final = 2_048  # All of the past that there is.
 _EPOCH_FIRST: Final = 1
 
 
@@ -22,7 +23,7 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], datetime], view: View | None = None) -> None:
         """`view`: what it begins with, and shows from then on: a fork of another store's, for instance."""
         self._clock = clock
-        self._feed = Feed(View() if view is None else view)
+        self._feed = Feed(View() if view is None else view, recent_changes_max=CHANGES_MAX)
         self._epoch = _EPOCH_FIRST
         self._commits: dict[str, dict[str, SourceCommit]] = {}  # Source -> commit id -> its latest revision.
         self._closed = False

@@ -5,12 +5,14 @@ that matches, by its path alone: so a new folder is a new app, and no list of fo
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gitops.kinds.errors import BadRequest
 from gitops.kinds.names import dns_label
 from gitops.kinds.source_spec import SourceApp, is_pattern
 from gitops.sync.ignore import matches_name
+
+FOLDERS_MAX: Final = 65_536  # Whose app is remembered: most commits change files in few of them.
 
 
 class App(NamedTuple):
@@ -42,6 +44,8 @@ class Apps:
             return own
         folder = path.rpartition("/")[0]
         if folder not in self._known:
+            if len(self._known) >= FOLDERS_MAX:
+                self._known.clear()
             self._known[folder] = self._of_folder(folder)
         return self._known[folder]
 

@@ -193,6 +193,7 @@ class Following:
         self._stands |= dict.fromkeys(self._looked_at, self._read_commit)
         own = {app.name for app in self.apps()}
         self.vanished = {name: keys for name, keys in held.items() if keys and name not in own}
+        self.reading.forget_gone()
         self.is_first = False
 
     def apps(self) -> list[App]:

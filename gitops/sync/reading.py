@@ -30,7 +30,7 @@ class Reading:
     """The files, app by app.
 
     Attributes:
-        ledgers: by the app's path. An app whose folder is gone keeps its ledger: something of it may be held.
+        ledgers: by the app's path. An app whose folder is gone keeps its ledger until nothing of it is held.
         wrong: app path -> why it cannot be an app.
         counts: app path -> how many files lie in it.
         parsed_files, checked_objects: what the last reading cost.
@@ -77,6 +77,17 @@ class Reading:
         self.files = work.files
         if work.all_changes and not self.apps.is_single:
             self.wrong = wrong_names(self.present())
+
+    def forget_gone(self) -> None:
+        """Apps that have no files any more, and of which the store has nothing that waits."""
+        fixed = {app.path for app in self.apps.fixed}
+        gone = [
+            path for path, ledger in self.ledgers.items()
+            if path not in fixed and not self.counts.get(path) and not len(ledger) and ledger.is_settled()
+        ]  # fmt: skip
+        for path in gone:
+            for known in (self.ledgers, self.names, self.counts, self.choices):
+                known.pop(path, None)
 
     def _know(self, app: App) -> None:
         if app.path not in self.ledgers:

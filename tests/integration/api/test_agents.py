@@ -14,7 +14,7 @@ from gitops.kinds.core.node import NODE
 from gitops.kinds.core.pod import POD
 from gitops.kinds.core.service import SERVICE
 from gitops.kinds.errors import AlreadyExists, Conflict, Forbidden, NotFound
-from gitops.store.feed import RECENT_CHANGES_MAX
+from gitops.store.memory import CHANGES_MAX
 from tests.integration.api.builders import Json, a_node, a_pod, a_secret, but, pod_status
 from tests.integration.api.served import Served
 
@@ -193,7 +193,7 @@ def test_following_survives_a_gap_and_tells_the_deletes_in_it(api: Served) -> No
                     await client.close()  # As if the network had gone.
                     await api.removed(POD, "default", "a")
                     await api.created(a_pod("c", node="n1"))
-                    await api.changed(POD, "default", "b", times=RECENT_CHANGES_MAX)
+                    await api.changed(POD, "default", "b", times=CHANGES_MAX)
                 if event.type == "SYNCED" and len(told) > 3:
                     return told
         return told

@@ -160,6 +160,28 @@ def test_kubectl_cordons_drains_and_uncordons(api: Served) -> None:
     assert not api.found(NODE, "", "n1")["spec"].get("unschedulable")
 
 
+def test_a_pod_that_git_states_can_be_drained_though_not_deleted(api: Served) -> None:
+    """A drain would never end otherwise; apply makes the pod again, and its node is cordoned by then."""
+    api.create(a_node("n1"), web("web-1"))
+    claim = {
+        "source": "shop",
+        "app": "shop",
+        "commit": "a" * 40,
+        "file": "web.yaml",
+        "line": 1,
+        "state": "declared",
+    }
+    api.declare(web("web-1"), claim)
+
+    refused = api.kubectl("delete", "pod", "web-1", fails=True)
+    assert "web.yaml:1" in refused
+    assert not is_going(api)
+    said = api.kubectl("drain", "n1", "--force", "--grace-period=0", "--timeout=20s", both=True)
+
+    assert "node/n1 drained" in said
+    assert is_going(api)
+
+
 def test_kubectl_drain_waits_for_a_budget_that_is_spent(api: Served) -> None:
     api.create(a_node("n1"), a_budget(0), web("web-1"))
 

@@ -7,6 +7,8 @@ import aiohttp
 
 from gitops.client import load_kubeconfig
 from gitops.kinds.core.pod import POD
+from tests.integration.api.agents import answering
+from tests.integration.api.builders import a_pod
 from tests.integration.api.pods_of import a_running_pod
 from tests.integration.api.served import Served
 from tests.integration.api.test_kubectl_exec import listening
@@ -75,6 +77,23 @@ def test_ports_by_channels(api: Served) -> None:
     assert sorted(told[:4]) == [b"\x00P\x00", b"\x01P\x00", b"\x02Q\x00", b"\x03Q\x00"]
     assert told[4].startswith(b"\x03error forwarding port 81 to pod web")
     assert told[4].endswith(b"Connection refused")
+
+
+def test_whoever_follows_a_silent_log_is_answered_before_its_first_line(api: Served) -> None:
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    pod = a_pod("web", node="n1", ready=True)
+    api.create({**pod, "metadata": {**pod["metadata"], "namespace": "shop"}})
+
+    with answering(api, "n1", {"main": []}) as node:
+
+        async def say(socket: Socket) -> bytes:
+            node.say("at last")
+            return await socket.receive_bytes()
+
+        told = talk(api, "/log?follow=true", ("binary.k8s.io",), say)
+        node.wait_until_left()
+
+    assert told == b"at last"
 
 
 def test_a_log_in_messages(api: Served) -> None:

@@ -12,7 +12,7 @@ from gitops.api.reads import WHOLE_OBJECTS_MAX
 from gitops.client import Client
 from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Expired
-from gitops.store.feed import RECENT_CHANGES_MAX
+from gitops.store.memory import CHANGES_MAX
 from tests.integration.api.builders import a_node, a_pod, a_secret
 from tests.integration.api.served import Served
 
@@ -206,7 +206,7 @@ def test_the_operator_sees_the_values_of_a_secret_but_not_in_its_metadata(api: S
 
 def test_a_watch_below_the_floor_says_expired(api: Served) -> None:
     api.create(a_pod("a"))
-    api.run(api.changed(POD, "default", "a", times=RECENT_CHANGES_MAX))
+    api.run(api.changed(POD, "default", "a", times=CHANGES_MAX))
 
     async def request() -> None:
         async with (
@@ -259,7 +259,7 @@ def test_a_version_before_the_window_is_gone(api: Served) -> None:
     api.create(a_pod("a"))
     _, before = ask(api, PODS)
     api.create(a_pod("b"))
-    api.run(api.changed(POD, "default", "b", times=RECENT_CHANGES_MAX + 1))
+    api.run(api.changed(POD, "default", "b", times=CHANGES_MAX + 1))
 
     version = before["metadata"]["resourceVersion"]
     code, status = ask(api, f"{PODS}?resourceVersionMatch=Exact&resourceVersion={version}")

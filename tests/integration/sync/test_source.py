@@ -2,6 +2,8 @@
 
 import os
 import pwd
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,26 @@ from gitops.sync.access import Access
 from gitops.sync.source import Mirror, Source
 from tests.integration.sync.repository import Repository
 
-
-def mirror_of(tmp_path: Path, url: str, branch: str | None = None, path: str = "") -> Mirror:
-    return Mirror(tmp_path / "sources", Source("shop", url, branch, path), Access())
+MirrorOf = Callable[..., Mirror]
 
 
-def test_a_fetch_gives_the_newest_commit_and_its_files(tmp_path: Path) -> None:
+@pytest.fixture
+def mirror_of(tmp_path: Path) -> Iterator[MirrorOf]:
+    """Mirrors by URL, branch and path. Each has a git of its own open until the test is over."""
+    with ExitStack() as opened:
+
+        def made(url: str, branch: str | None = None, path: str = "") -> Mirror:
+            mirror = Mirror(tmp_path / "sources", Source("shop", url, branch, path), Access())
+            opened.callback(mirror.close)
+            return mirror
+
+        yield made
+
+
+def test_a_fetch_gives_the_newest_commit_and_its_files(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     first = repository.commit({"a.yaml": "a: 1\n", "sub/ä b.yaml": "b\n"})
-    mirror = mirror_of(tmp_path, str(repository.folder))
+    mirror = mirror_of(str(repository.folder))
 
     assert mirror.fetch() == first
     entries = mirror.ls_tree(first)
@@ -33,38 +46,36 @@ def test_a_fetch_gives_the_newest_commit_and_its_files(tmp_path: Path) -> None:
     assert mirror.fetch() == second
     (entry, _) = mirror.ls_tree(second)
     assert list(mirror.blobs([entry.id])) == [(entry.id, b"a: 2\n")]
-    mirror.close()
 
 
-def test_many_blobs_come_in_order(tmp_path: Path) -> None:
+def test_many_blobs_come_in_order(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     commit = repository.commit({f"{number:04}.yaml": f"n: {number}\n" * 40 for number in range(1500)})
-    mirror = mirror_of(tmp_path, str(repository.folder))
+    mirror = mirror_of(str(repository.folder))
     mirror.fetch()
 
     read = [content for _, content in mirror.blobs([entry.id for entry in mirror.ls_tree(commit)])]
 
     assert [content.split(b"\n")[0] for content in read] == [b"n: %d" % number for number in range(1500)]
-    mirror.close()
 
 
-def test_a_branch_and_a_path_are_followed(tmp_path: Path) -> None:
+def test_a_branch_and_a_path_are_followed(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     repository.commit({"a.yaml": "a"})
     repository.git("checkout", "--quiet", "-b", "feature/x")
     commit = repository.commit({"apps/web/b.yaml": "b", "apps/webs.yaml": "c"})
     repository.git("checkout", "--quiet", "main")
-    mirror = mirror_of(tmp_path, f"file://{repository.folder}", "feature/x", "/apps/web/")
+    mirror = mirror_of(f"file://{repository.folder}", "feature/x", "/apps/web/")
 
     assert mirror.fetch() == commit
     assert [entry.path for entry in mirror.ls_tree(commit)] == ["apps/web/b.yaml"]
 
 
-def test_a_rewritten_branch_is_followed(tmp_path: Path) -> None:
+def test_a_rewritten_branch_is_followed(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     first = repository.commit({"a.yaml": "a"})
     second = repository.commit({"a.yaml": "b"})
-    mirror = mirror_of(tmp_path, str(repository.folder))
+    mirror = mirror_of(str(repository.folder))
     mirror.fetch()
 
     repository.git("reset", "--quiet", "--hard", first)
@@ -74,12 +85,12 @@ def test_a_rewritten_branch_is_followed(tmp_path: Path) -> None:
     assert [commit.id for commit in mirror.commits_since(second, third)] == [third]
 
 
-def test_commits_carry_author_subject_and_trailers(tmp_path: Path) -> None:
+def test_commits_carry_author_subject_and_trailers(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     first = repository.commit({"a.yaml": "a"}, "one")
     second = repository.commit({"a.yaml": "b"}, "two\n\nWhy.\n\nGitward-Allow-Prune: 3\nSigned-off-by: x")
     third = repository.commit({"a.yaml": "c"}, "three\n\ngitward-allow-prune: all")
-    mirror = mirror_of(tmp_path, str(repository.folder))
+    mirror = mirror_of(str(repository.folder))
     mirror.fetch()
 
     commits = mirror.commits_since(first, third)
@@ -102,14 +113,14 @@ CASES: dict[str, tuple[str, str | None, str, type[GitwardError], str]] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_a_failure_says_which_source_and_what_is_wrong(
-    tmp_path: Path, case: tuple[str, str | None, str, type[GitwardError], str]
+    tmp_path: Path, mirror_of: MirrorOf, case: tuple[str, str | None, str, type[GitwardError], str]
 ) -> None:
     url, branch, path, error, message = case
     repository = Repository(tmp_path / "repo")
     repository.commit({"a.yaml": "a"})
     Repository(tmp_path / "empty")
     places = {"repo": repository.folder, "tmp": tmp_path, "empty": tmp_path / "empty"}
-    mirror = mirror_of(tmp_path, url.format(**places), branch, path)
+    mirror = mirror_of(url.format(**places), branch, path)
 
     with pytest.raises(error) as raised:
         mirror.ls_tree(mirror.fetch())
@@ -118,7 +129,7 @@ def test_a_failure_says_which_source_and_what_is_wrong(
     assert message in str(raised.value)
 
 
-def test_a_repository_of_another_user_is_read(tmp_path: Path) -> None:
+def test_a_repository_of_another_user_is_read(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     commit = repository.commit({"a.yaml": "a"})
     if os.getuid() != 0:
@@ -127,13 +138,13 @@ def test_a_repository_of_another_user_is_read(tmp_path: Path) -> None:
     for path in (repository.folder, *repository.folder.rglob("*")):
         os.chown(path, nobody, nobody)
 
-    assert mirror_of(tmp_path, f"file://{repository.folder}").fetch() == commit
+    assert mirror_of(f"file://{repository.folder}").fetch() == commit
 
 
-def test_a_fetch_that_fails_leaves_the_mirror_as_it_was(tmp_path: Path) -> None:
+def test_a_fetch_that_fails_leaves_the_mirror_as_it_was(tmp_path: Path, mirror_of: MirrorOf) -> None:
     repository = Repository(tmp_path / "repo")
     first = repository.commit({"a.yaml": "a"})
-    mirror = mirror_of(tmp_path, str(repository.folder))
+    mirror = mirror_of(str(repository.folder))
     mirror.fetch()
 
     repository.folder.rename(tmp_path / "away")

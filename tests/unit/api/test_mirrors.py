@@ -4,7 +4,8 @@ from typing import Any, Final, cast
 
 import pytest
 
-from gitops.api.mirrors import refuse_other_pods
+from gitops.api.restriction import created
+from gitops.kinds.core.pod import POD
 from gitops.kinds.errors import Forbidden
 from gitops.kinds.objects import KubeObject
 from tests.unit.controllers.world import World
@@ -59,16 +60,16 @@ REFUSED = {
 @pytest.mark.parametrize(("pod", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_node_makes_nothing_but_its_mirrors(pod: KubeObject, why: str) -> None:
     with pytest.raises(Forbidden) as told:
-        refuse_other_pods(WORLD.view, "n1", pod)
+        created(WORLD.view, "n1", POD, pod)
 
     assert why in str(told.value)
 
 
 def test_a_node_makes_the_mirror_of_a_static_pod() -> None:
-    refuse_other_pods(WORLD.view, "n1", a_mirror())
-    refuse_other_pods(WORLD.view, "n1", a_mirror(ownerReferences=[{**OWNER, "blockOwnerDeletion": False}]))
+    created(WORLD.view, "n1", POD, a_mirror())
+    created(WORLD.view, "n1", POD, a_mirror(ownerReferences=[{**OWNER, "blockOwnerDeletion": False}]))
 
 
 def test_a_node_that_is_not_there_makes_none() -> None:
     with pytest.raises(Forbidden):
-        refuse_other_pods(World().view, "n1", a_mirror(ownerReferences=[{**OWNER, "uid": ""}]))
+        created(World().view, "n1", POD, a_mirror(ownerReferences=[{**OWNER, "uid": ""}]))

@@ -12,9 +12,12 @@ from gitops.kinds.keys import Key
 from gitops.kinds.objects import KubeObject, key_of
 from gitops.store.contract import Put, Txn
 from gitops.store.memory import MemoryStore
+from gitops.sync.apps import Apps
 from gitops.sync.compile import Sheet, Stated
 from gitops.sync.declare import AppLook, Look, declare
 from gitops.sync.ledger import Ledger, Turned, page_of
+from gitops.sync.reading import Changes, Reading, Work
+from gitops.sync.source import Entry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Files = dict[str, dict[str, str]]  # Path -> name -> value.
@@ -163,3 +166,27 @@ def test_a_look_that_knows_what_changed_writes_what_a_look_at_everything_would(
         ledger.settle(declaring.held["shop"])
 
         assert claims(partly) == claims(whole)
+
+
+def test_an_app_whose_folder_is_gone_is_forgotten_once_nothing_of_it_waits() -> None:
+    reading = Reading(Apps("shop", "", [{"path": "apps/*"}, {"path": "base"}]))
+    file = "apps/web/x.yaml"
+
+    def read(changes: Changes) -> None:
+        work = Work(reading, changes, is_rekeyed=False)
+        pages = {path: turned(path, {"x": "1"}) if entry else None for path, entry in changes.items()}
+        reading.take_in(work, dict.fromkeys(work.apps, pages), {})
+
+    def settle(*held: Key) -> None:
+        reading.ledgers["base"].settle(frozenset())
+        reading.ledgers["apps/web"].settle(frozenset(held))
+        reading.forget_gone()
+
+    read({file: Entry(file, "100644", "1f", 1)})
+    settle()
+    assert [*reading.ledgers] == ["base", "apps/web"]
+    read({file: None})
+    settle(key("x"))
+    assert [*reading.ledgers] == ["base", "apps/web"]
+    settle()
+    assert [*reading.ledgers] == [*reading.names] == ["base"]
