@@ -98,8 +98,9 @@ def test_check_says_what_the_server_says(tmp_path: Path, monkeypatch: pytest.Mon
     inside = check([Path("../prod")], render_bin_dir=renderers())
 
     assert whole.errors == overlay.errors == ()
-    assert broken.errors[0].startswith("prod/kustomization.yaml:1: kubectl kustomize: accumulating resources")
-    assert inside.errors[0].startswith("kustomization.yaml:1: kubectl kustomize: accumulating resources")
+    missing = "base/kustomization.yaml:1: resources: 'other.yaml': there is no such file or folder"
+    assert broken.errors[0] == missing
+    assert inside.errors[0] == f"{repository.folder}/{missing}"
 
 
 def test_check_reads_nothing_above_the_repository(tmp_path: Path) -> None:
@@ -110,7 +111,10 @@ def test_check_reads_nothing_above_the_repository(tmp_path: Path) -> None:
 
     (error,) = check([repository.folder / "k"], render_bin_dir=renderers()).errors
 
-    assert error.startswith(f"{repository.folder}/k/kustomization.yaml:1: kubectl kustomize: ")
+    assert (
+        error
+        == f"{repository.folder}/k/kustomization.yaml:1: resources: '../../outside' leaves the repository"
+    )
 
 
 def test_check_without_the_tools_says_what_is_missing(tmp_path: Path) -> None:
