@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.network.settings import link_name
+from gitops.api.withdrawal import WAIT_SECONDS
 from gitops.kinds.apps import DEPLOYMENT
 from gitops.kinds.core.config import SECRET
 from gitops.kinds.core.event import EVENT, Event
@@ -116,7 +117,7 @@ def test_a_pod_ends_when_no_node_leads_to_it_any_more_and_no_later(cluster: Clus
     eventually(lambda: cluster.all_ready(6) and right_pods_run_once(cluster), "six pods are Ready")
     cluster.nodes[2].freeze_agent()
     try:
-        slow_seconds = seconds_to_end(cluster, 0, heard=(0, 1))
+        slow_seconds = seconds_to_end(cluster, 0)
     finally:
         cluster.nodes[2].thaw_agent()
 
@@ -125,8 +126,8 @@ def test_a_pod_ends_when_no_node_leads_to_it_any_more_and_no_later(cluster: Clus
     eventually(lambda: right_pods_run_once(cluster), "the right pods run, each once")
 
 
-def seconds_to_end(cluster: Cluster, number: int, heard: tuple[int, ...] = (0, 1, 2)) -> float:
-    """Of a pod of this node that all lead to; its program obeys SIGTERM at once. `heard`: the nodes that can act."""
+def seconds_to_end(cluster: Cluster, number: int) -> float:
+    """Of a pod of this node that all lead to; its program obeys SIGTERM at once."""
     machine = cluster.nodes[number]
     eventually(
         lambda: any(led_to(cluster, pod) for pod in cluster.pods() if is_on(pod, machine)), "a pod is in use"
@@ -138,7 +139,8 @@ def seconds_to_end(cluster: Cluster, number: int, heard: tuple[int, ...] = (0, 1
         assert monotonic() - begin < 60
     seconds = monotonic() - begin
     target = f"{address(pod)}:8080"
-    assert [place for place in heard if target in rules(cluster.nodes[place])] == []
+    # Who does not say so within the bound is not waited for: a node without its agent, or with far too much to do.
+    assert seconds > WAIT_SECONDS or not any(target in rules(one) for one in cluster.nodes)
     return seconds
 
 

@@ -87,14 +87,17 @@ def agent_pid(cluster: Cluster) -> int:
     raise AssertionError("no agent runs")
 
 
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def usage(cluster: Cluster) -> Usage:
     pid = agent_pid(cluster)
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     with_engine = docker.from_env()
     containers = len(with_engine.api.containers(all=True))
     with_engine.close()
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Usage(pages * os.sysconf("SC_PAGE_SIZE"), descriptors, snapshot(), containers)
+    return Usage(resident_bytes(pid), descriptors, snapshot(), containers)
 
 
 async def eventually(holds: Callable[[], Any], what: str) -> None:
@@ -140,6 +143,10 @@ def test_pods_that_come_and_go_leave_nothing(cluster: Cluster) -> None:
     before: Usage | None = None
     for batch in range(batches):
         asyncio.run(run_batch(cluster, batch))
+        print(
+            f"{(batch + 1) * BATCH_PODS} pods: agent {resident_bytes(agent_pid(cluster)) >> 20} MiB",
+            flush=True,
+        )
         if batch + 1 == WARM_BATCHES:
             before = settled(cluster, 0)
     assert before is not None
