@@ -32,6 +32,14 @@ class _Said(NamedTuple):
     at: str  # When it happened; it may be told much later.
 
 
+class _Written(NamedTuple):
+    """Where an event is, and how often it was told: a whole one of each would be some 25 KB for every pod that was."""
+
+    namespace: str
+    name: str
+    times: int
+
+
 class ApiReports:
     """A `PodApi` over the client."""
 
@@ -41,7 +49,7 @@ class ApiReports:
         """`suffix`: makes the name of an event its own."""
         self._client, self._node, self._clock, self._suffix = client, node, clock, suffix
         self._queue: asyncio.Queue[_Said] = asyncio.Queue(QUEUE_EVENTS_MAX)
-        self._known: dict[tuple[str, ...], Event] = {}
+        self._known: dict[tuple[str, ...], _Written] = {}
 
     async def report(self, pod: Pod, status: PodStatus) -> Pod:
         return await self._client.update_status(POD, cast(Pod, {**pod, "status": status}))
@@ -94,14 +102,10 @@ class ApiReports:
         key = (uid(said.about), said.type, said.reason, said.message, said.container)
         known, now = self._known.get(key), said.at
         if known is not None:
-            count = known.get("count", 1) + 1
-            meta = known["metadata"]
+            told = {"count": known.times + 1, "lastTimestamp": now}
             try:
-                self._known[key] = await self._client.patch(
-                    EVENT,
-                    meta.get("namespace", ""),
-                    meta.get("name", ""),
-                    {"count": count, "lastTimestamp": now},
+                self._known[key] = _written(
+                    await self._client.patch(EVENT, known.namespace, known.name, told)
                 )
             except NotFound:
                 del self._known[key]
@@ -109,7 +113,7 @@ class ApiReports:
                 return
         if len(self._known) >= REMEMBERED_MAX:
             self._known.clear()
-        self._known[key] = await self._client.create(EVENT, self._event(said, now))
+        self._known[key] = _written(await self._client.create(EVENT, self._event(said, now)))
 
     def _event(self, said: _Said, now: str) -> Event:
         meta = said.about["metadata"]
@@ -150,3 +154,8 @@ def _field_path(pod: KubeObject, container: str) -> str:
         if any(one["name"] == container for one in spec.get(field, ())):
             return f"spec.{field}{{{container}}}"
     return f"spec.containers{{{container}}}"
+
+
+def _written(event: Event) -> _Written:
+    meta = event["metadata"]
+    return _Written(meta.get("namespace", ""), meta.get("name", ""), event.get("count", 1))
