@@ -132,7 +132,7 @@ def test_a_volume_of_a_git_repository_is_refused_and_nothing_is_run(tmp_path: Pa
     def nobody(*_: object) -> Any:
         raise AssertionError("nothing is looked up")
 
-    with pytest.raises(Invalid, match="its source is not supported"):
+    with pytest.raises(Invalid, match="a source of kind gitRepo cannot be mounted on this node"):
         asyncio.run(PodVolumes(tmp_path / "pods").ensure(pod, cast(Any, nobody), cast(Any, None)))
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

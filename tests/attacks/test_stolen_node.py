@@ -302,7 +302,7 @@ def test_absent_and_forbidden_give_one_answer(site: Site) -> None:
 def test_every_kind_is_closed_to_a_node_unless_it_needs_it(site: Site) -> None:
     open_kinds = {
         *("services", "endpointslices", "ingresses", "ingressclasses", "namespaces", "nodes"),
-        "persistentvolumes",
+        *("persistentvolumes", "runtimeclasses"),
     }
 
     async def story(whole: Whole) -> None:
