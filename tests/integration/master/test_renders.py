@@ -41,8 +41,8 @@ def test_what_is_rendered_goes_live_and_its_source_says_by_what(site: Site) -> N
 
         problems = await whole.is_refused({"base/kustomization.yaml": "resources: [gone.yaml]\n"})
 
-        told = "base/kustomization.yaml:1: resources: 'gone.yaml': there is no such file or folder"
-        assert problems[0] == told
+        why = "base/kustomization.yaml:1: resources: 'gone.yaml': there is no such file or folder"
+        assert problems[0] == why
         assert whole.declared_names(DEPLOYMENT) == ["prod-web"]
 
     site.run(story)
