@@ -13,9 +13,12 @@ help: ## show this list
 demo: $(VENV)/ready system ## see a commit become pods behind an ingress, a roll without loss, and a revert
 	@$(SUDO) tests/tools/isolated $(PY) examples-repo/demo.py
 
+# Two workers, each in namespaces and beside an engine of its own: what runs on Docker mostly waits.
+WORKER := --tx "popen//python=tests/tools/isolated $(PY)"
+BESIDE := $(WORKER) $(WORKER) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/ready system ## run every layer: unit, contract, simulated, attacks, integration, docker
 	@$(SUDO) tests/tools/system-packages sshd=openssh-server ssh-keygen=openssh-client gpg=gnupg ufw=ufw
-	@$(SUDO) env GITWARD_ALL_LAYERS=1 tests/tools/isolated $(PY) -m pytest tests $(PYTEST)
+	@$(SUDO) env GITWARD_ALL_LAYERS=1 $(PY) -m pytest tests $(BESIDE) $(PYTEST)
 
 unit: $(VENV)/ready ## run the fast tests only (no root, no engine)
 	@$(PY) -m pytest tests/unit $(PYTEST)
