@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -129,10 +130,14 @@ async def run_batch(cluster: Cluster, batch: int) -> None:
         await eventually(gone, "the batch is gone")
 
 
-def settled(cluster: Cluster, containers: int) -> Usage:
-    """Once the engine has ended what is ending."""
+def settled(cluster: Cluster, before: Usage | None = None) -> Usage:
+    """Once the engine has ended what is ending, and the agent has closed the connections to it that rest."""
+    descriptors_max = before.descriptors + DESCRIPTORS_GROWTH_MAX if before else sys.maxsize
     end = time.monotonic() + WAIT_SECONDS
-    while (found := usage(cluster)).containers > containers and time.monotonic() < end:
+    while time.monotonic() < end:
+        found = usage(cluster)
+        if not found.containers and found.descriptors <= descriptors_max:
+            break
         time.sleep(0.5)
     return found
 
@@ -148,9 +153,9 @@ def test_pods_that_come_and_go_leave_nothing(cluster: Cluster) -> None:
             flush=True,
         )
         if batch + 1 == WARM_BATCHES:
-            before = settled(cluster, 0)
+            before = settled(cluster)
     assert before is not None
-    after = settled(cluster, before.containers)
+    after = settled(cluster, before)
 
     print(
         f"{batches * BATCH_PODS} pods: agent {before.memory_bytes >> 20} -> {after.memory_bytes >> 20} MiB, "
