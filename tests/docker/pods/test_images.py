@@ -323,7 +323,7 @@ class Trickling:
     async def serving(self) -> AsyncIterator[str]:
         """Its address."""
         app = web.Application()
-        app.router.add_get("/v2/", lambda _: asyncio.sleep(0, web.json_response({})))
+        app.router.add_get("/v2/", self._version)
         app.router.add_get("/v2/slow/manifests/{tag}", self._manifest)
         app.router.add_get("/v2/slow/blobs/{digest}", self._blob)
         runner = web.AppRunner(app, shutdown_timeout=1)
@@ -334,6 +334,9 @@ class Trickling:
             yield f"127.0.0.1:{runner.addresses[0][1]}"
         finally:
             await runner.cleanup()
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return web.json_response({})
 
     async def _manifest(self, _: web.Request) -> web.Response:
         kind = str(MANIFEST["mediaType"])
