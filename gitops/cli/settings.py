@@ -96,17 +96,15 @@ Sysctl = Annotated[str, AfterValidator(_namespaced)]
 NODE_NAME: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"
 
 
-class AgentSettings(BaseModel):
-    """What `gitward agent` was told. '' where nothing was: what it knows from its joining holds."""
+class NodeSettings(BaseModel):
+    """What a node is told, whether it is one of `up` or an agent's."""
 
     model_config = ConfigDict(frozen=True)
 
-    master: Master
-    join: str
     data_dir: Path
     node_name: str = Field(pattern=NODE_NAME)
-    node_ip: Ip
-    overlay: str = Field(pattern=OVERLAY)
+    node_ip: Ip = ""
+    overlay: str = Field(default="auto", pattern=OVERLAY)
     spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
     static_pods: Path | None = None
     service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
@@ -126,8 +124,15 @@ class AgentSettings(BaseModel):
     ingress_https: Address
 
     def __init__(self, **values: Any) -> None:
-        """As UpSettings."""
+        """Raises WrongUsage, flag by flag, so that the command line shows it as any wrong usage."""
         _checked(super().__init__, values)
+
+
+class AgentSettings(NodeSettings):
+    """What `gitward agent` was told. '' where nothing was: what it knows from its joining holds."""
+
+    master: Master
+    join: str
 
 
 class DoctorSettings(BaseModel):
@@ -145,21 +150,18 @@ class DoctorSettings(BaseModel):
     ingress_https: Address
 
     def __init__(self, **values: Any) -> None:
-        """As UpSettings."""
+        """As NodeSettings."""
         _checked(super().__init__, values)
 
 
-class UpSettings(BaseModel):
+class UpSettings(NodeSettings):
     """All that `gitward up` was told. `repo` '': follow nothing new (a source known from before goes on)."""
-
-    model_config = ConfigDict(frozen=True)
 
     repo: str
     branch: str
     path: str
     source_name: str = Field(pattern=NAME)
     interval_seconds: float = Field(ge=1)
-    data_dir: Path
     age_key_file: Path | None
     listen: Address = Field(min_length=1)
     webhook_listen: Address
@@ -170,29 +172,9 @@ class UpSettings(BaseModel):
     forge_url: str
     allow_mac_only_encrypted: bool
     node: str = Field(pattern=r"^(docker|none|simulated(:[1-9][0-9]{0,3})?)$")
-    node_name: str = Field(pattern=NODE_NAME)
-    node_ip: Ip = ""
-    overlay: str = Field(default="auto", pattern=OVERLAY)
-    static_pods: Path | None = None
-    service_proxy: str = Field(default="auto", pattern=SERVICE_PROXY)
-    spare_sandboxes: int = Field(default=0, ge=0, le=SPARE_SANDBOXES_MAX)
-    allowed_unsafe_sysctls: tuple[Sysctl, ...] = ()
-    docker_config: Path | None = None
-    image_gc_high: int = Field(default=85, ge=1, le=100)
-    image_gc_low: int = Field(default=80, ge=0, le=99)
-    eviction_hard: str = EVICTION_HARD
-    pressure_seconds: float = PRESSURE_SECONDS
-    eviction_soft: str = ""
-    eviction_soft_grace_period: str = ""
-    pod_grace_max_seconds: float = 0
-    system_reserved: str = ""
-    kube_reserved: str = ""
-    pod_max_pids: int = Field(default=PIDS_MAX, ge=1, le=4_194_304)
     tls_sans: tuple[str, ...] = ()
     pod_cidr: Network
     service_cidr: Network
-    ingress_http: Address
-    ingress_https: Address
     ssh_key_file: Path | None
     known_hosts: Path | None
     git_credentials_file: Path | None
@@ -214,10 +196,6 @@ class UpSettings(BaseModel):
         if ipaddress.ip_network(self.pod_cidr).overlaps(ipaddress.ip_network(self.service_cidr)):
             raise ValueError(f"--pod-cidr {self.pod_cidr} and --service-cidr {self.service_cidr} overlap")
         return self
-
-    def __init__(self, **values: Any) -> None:
-        """Raises WrongUsage, flag by flag, so that the command line shows it as any wrong usage."""
-        _checked(super().__init__, values)
 
     @property
     def node_ports(self) -> tuple[int, int]:
